@@ -143,13 +143,8 @@ fn is_connected(core: &mut Core, index: u32) -> io::Result<bool> {
 }
 
 fn connected(core: &mut Core, index: u32) {
-    let tick = core.tick;
     let c = &mut core[index];
-    c.active = tick;
     c.ready = c.ready.union(Ready::WRITE);
-    if let Some(queue) = &mut c.outbound {
-        queue.progress = tick;
-    }
     if let Some(special) = &mut c.special {
         special.attempt = None;
     }
@@ -165,7 +160,7 @@ fn connected(core: &mut Core, index: u32) {
         core.note_opened(index);
     }
     core.recycle_special(index);
-    deadlines::arm(core, index);
+    deadlines::restart_all(core, index);
 }
 
 /// Goes on after a failed attempt: to the next address, unless this machine is out of resources.

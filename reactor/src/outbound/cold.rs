@@ -72,16 +72,12 @@ fn done(core: &mut Core, id: ConnId, bytes: usize, read: io::Result<io::Result<(
 /// A window was read for a connection, which may be gone by now. Its idle and write-stall deadlines
 /// start again.
 fn resume(core: &mut Core, id: ConnId, bytes: usize) {
-    let tick = core.tick;
     let Some(part) = waiting_part(core, id) else { return };
     part.note_warmed(bytes);
-    let c = &mut core[id.index];
-    c.active = tick;
-    if let Some(queue) = &mut c.outbound {
+    if let Some(queue) = &mut core[id.index].outbound {
         queue.waits_for_disk = false;
-        queue.progress = tick;
     }
-    deadlines::arm(core, id.index);
+    deadlines::restart_all(core, id.index);
     core.schedule(id.index);
 }
 

@@ -93,6 +93,18 @@ pub(crate) fn passed(core: &mut Core, index: u32) -> Option<Deadline> {
     Some(due)
 }
 
+/// Starts the idle and write-stall times of a connection again, because it could not move bytes
+/// until now.
+pub(crate) fn restart_all(core: &mut Core, index: u32) {
+    let tick = core.tick;
+    let c = &mut core[index];
+    c.active = tick;
+    if let Some(queue) = &mut c.outbound {
+        queue.progress = tick;
+    }
+    arm(core, index);
+}
+
 /// Counts a deadline that has passed, and starts its time again.
 pub(crate) fn restart(core: &mut Core, index: u32, which: Timeout) {
     let tick = core.tick;

@@ -155,10 +155,8 @@ pub(crate) fn end_due_waits(core: &mut Core) {
 /// Ends those waits of a connection that are over.
 fn end_waits(core: &mut Core, index: u32) {
     let tick = core.tick;
-    let c = &mut core[index];
-    let Some(meters) = c.special.as_mut().and_then(|special| special.meters.as_mut()) else {
-        return;
-    };
+    let special = core[index].special.as_mut();
+    let Some(meters) = special.and_then(|special| special.meters.as_mut()) else { return };
     let mut ended = false;
     for meter in meters.iter_mut() {
         if meter.due().is_some_and(|due| is_due(due, tick)) {
@@ -166,12 +164,8 @@ fn end_waits(core: &mut Core, index: u32) {
         }
     }
     if ended {
-        c.active = tick;
-        if let Some(queue) = &mut c.outbound {
-            queue.progress = tick;
-        }
         core.schedule(index);
-        deadlines::arm(core, index);
+        deadlines::restart_all(core, index);
     }
 }
 

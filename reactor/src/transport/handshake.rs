@@ -82,14 +82,9 @@ fn send(core: &mut Core, index: u32) {
 /// Ends the handshake. Returns whether the connection was accepted, so that its handler has to be
 /// told.
 fn finish(core: &mut Core, index: u32) -> bool {
-    let tick = core.tick;
     let (c, group) = core.pair(index);
     group.handshaking -= 1;
     group.ledger.handshakes += 1;
-    c.active = tick;
-    if let Some(queue) = &mut c.outbound {
-        queue.progress = tick;
-    }
     let closes = c.flags.take(Flags::CLOSE_WHEN_CONNECTED);
     c.phase = if closes { Phase::Closing } else { Phase::Open };
     let Some(layer) = c.layer() else { return false };
@@ -102,7 +97,7 @@ fn finish(core: &mut Core, index: u32) -> bool {
     core.note_opened(index);
     offload::offload(core, index);
     send_owed(core, index);
-    deadlines::arm(core, index);
+    deadlines::restart_all(core, index);
     accepted && core[index].is_open()
 }
 
