@@ -201,6 +201,7 @@ impl Default for Limits {
 }
 
 /// The rest of a connection's quantum in one direction in the current turn.
+#[derive(Default)]
 pub(crate) struct Quantum {
     pub(crate) calls: u32,
     pub(crate) bytes: usize,

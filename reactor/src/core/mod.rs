@@ -100,6 +100,8 @@ pub(crate) struct Core {
     pub(crate) tick: u32,
     /// Seconds since 1970, if they were asked for since the clock was last read.
     unix_time: Cell<Option<u64>>,
+    /// How much the connection that is running may still receive in this turn.
+    pub(crate) input: Quantum,
     /// The worklist of this turn: connections with something to do. The flag `SCHEDULED` keeps each
     /// from being added again until it has run.
     pub(crate) owed: Vec<u32>,
@@ -181,6 +183,7 @@ impl Core {
             now,
             tick: tick_of(now),
             unix_time: Cell::new(None),
+            input: Quantum::default(),
             owed: Vec::new(),
             later: Vec::new(),
             due_rates: Vec::new(),

@@ -1,14 +1,9 @@
 //! Receiving bytes only to skip them.
 
 use super::{Arrival, receive};
-use crate::core::{Core, Flags, Quantum, Strategy};
+use crate::core::{Core, Flags, Strategy};
 
-pub(super) fn step(
-    core: &mut Core,
-    buffer: &mut [u8],
-    index: u32,
-    quantum: &mut Quantum,
-) -> Arrival {
+pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
     let c = &mut core.connections[index as usize];
     let can_receive = c.can_receive();
     let Some(special) = &mut c.special else { return Arrival::Nothing };
@@ -28,7 +23,7 @@ pub(super) fn step(
         return Arrival::Nothing;
     }
     let most = usize::try_from(*left).unwrap_or(usize::MAX);
-    if let Some(count) = receive(core, buffer, index, most, quantum)
+    if let Some(count) = receive(core, buffer, index, most)
         && let Some(Strategy::Discard(left)) = core[index].strategy()
     {
         *left -= count as u64;

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::{fmt, io};
 
 use super::{Arrival, low_water, note, receive_shared, set_strategy};
-use crate::core::{Chunk, Core, Exact, Flags, LowWater, Quantum, Strategy};
+use crate::core::{Chunk, Core, Exact, Flags, LowWater, Strategy};
 use crate::transport;
 
 /// How many bytes a receive for a short message asks for after a long one. Whatever it brings of
@@ -100,12 +100,7 @@ fn fail_for_memory(core: &mut Core, index: u32, error: &TryReserveError) {
     core.fail_with(index, &io::Error::new(io::ErrorKind::OutOfMemory, error.to_string()));
 }
 
-pub(super) fn step(
-    core: &mut Core,
-    buffer: &mut [u8],
-    index: u32,
-    quantum: &mut Quantum,
-) -> Arrival {
+pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
     let (c, group) = core.pair(index);
     c.flags.clear(Flags::REVISIT_INPUT);
     let can_receive = c.can_receive();
@@ -123,21 +118,16 @@ pub(super) fn step(
     } else if !can_receive {
         Arrival::Nothing
     } else if exact.is_direct(unread, &group.limits) {
-        receive_direct(core, buffer, index, quantum)
+        receive_direct(core, buffer, index)
     } else {
         let most = if exact.after_direct { AFTER_DIRECT } else { usize::MAX };
-        receive_shared(core, buffer, index, most, quantum)
+        receive_shared(core, buffer, index, most)
     }
 }
 
 /// Receives once into the request's separate buffer. A transport opens its bytes into the shared
 /// one, from which they are copied.
-fn receive_direct(
-    core: &mut Core,
-    shared: &mut [u8],
-    index: u32,
-    quantum: &mut Quantum,
-) -> Arrival {
+fn receive_direct(core: &mut Core, shared: &mut [u8], index: u32) -> Arrival {
     let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
     let (most, is_layered) = (c.receivable(usize::MAX), c.is_layered());
@@ -155,7 +145,7 @@ fn receive_direct(
     ledger.direct_receives += 1;
     let count = if is_layered {
         let room = asked.min(shared.len());
-        let count = transport::receive(core, index, &mut shared[..room], quantum);
+        let count = transport::receive(core, index, &mut shared[..room]);
         if let Some(Strategy::Exact(exact)) = core[index].strategy() {
             // The buffer has room for them.
             let _ = exact.fill(&shared[..count.unwrap_or(0)]);
@@ -163,7 +153,7 @@ fn receive_direct(
         count
     } else {
         let result = core.kernel.recv_append(c.socket, buffer, asked);
-        note(core, index, asked, result, quantum)
+        note(core, index, asked, result)
     };
     let (c, group) = core.pair(index);
     group.ledger.direct_bytes += count.unwrap_or(0) as u64;

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 
 use super::{Arrival, block, pipe, receive, set_strategy};
-use crate::core::{ConnId, Core, Flags, Pipe, Quantum, Strategy};
+use crate::core::{ConnId, Core, Flags, Pipe, Strategy};
 use crate::fs::{Batch, Committed, Finished, GATHER, Need, NewFile, Saving, WhenWhole};
 use crate::sys::{AlignedBuffer, Ready};
 use crate::time::deadlines;
@@ -106,15 +106,10 @@ fn go_on(core: &mut Core, index: u32) {
     core.request(index, Flags::REVISIT_INPUT);
 }
 
-pub(super) fn step(
-    core: &mut Core,
-    buffer: &mut AlignedBuffer,
-    index: u32,
-    quantum: &mut Quantum,
-) -> Arrival {
+pub(super) fn step(core: &mut Core, buffer: &mut AlignedBuffer, index: u32) -> Arrival {
     match next_need(core, index) {
         None => Arrival::Nothing,
-        Some(Need::Input) => receive_more(core, buffer, index, quantum),
+        Some(Need::Input) => receive_more(core, buffer, index),
         Some(Need::Batch(batch)) => {
             leave_to_worker(core, index, batch);
             Arrival::Progress
@@ -134,12 +129,7 @@ pub(super) fn step(
     }
 }
 
-fn receive_more(
-    core: &mut Core,
-    buffer: &mut AlignedBuffer,
-    index: u32,
-    quantum: &mut Quantum,
-) -> Arrival {
+fn receive_more(core: &mut Core, buffer: &mut AlignedBuffer, index: u32) -> Arrival {
     let c = &core[index];
     if !c.can_receive() {
         return Arrival::Nothing;
@@ -149,10 +139,10 @@ fn receive_more(
     let Some(saving) = saving(core, index) else { return Arrival::Nothing };
     let (in_memory, most) = (saving.is_in_memory(), saving.share(usize::MAX));
     if saving.is_spliced() && may_splice {
-        splice(core, index, most, quantum);
+        splice(core, index, most);
     } else if !in_memory && !has_room_for(core, index) {
         return block(core, index);
-    } else if let Some(count) = receive(core, buffer, index, most, quantum) {
+    } else if let Some(count) = receive(core, buffer, index, most) {
         take(core, buffer, index, 0..count);
     }
     Arrival::Progress
@@ -190,7 +180,7 @@ fn note_saved(core: &mut Core, index: u32, count: usize) {
 }
 
 /// Receives through a pipe, so that the file is written from the pages that the bytes arrived in.
-fn splice(core: &mut Core, index: u32, most: usize, quantum: &mut Quantum) {
+fn splice(core: &mut Core, index: u32, most: usize) {
     let open = core.batches.pipe.take();
     let pipe = match open.map_or_else(|| Pipe::open(&core.kernel, PIPE), Ok) {
         Ok(pipe) => pipe,
@@ -201,7 +191,7 @@ fn splice(core: &mut Core, index: u32, most: usize, quantum: &mut Quantum) {
             return pipe::note_missing(core, index, &error);
         }
     };
-    let count = pipe::receive(core, &pipe, index, most, quantum).unwrap_or(0);
+    let count = pipe::receive(core, &pipe, index, most).unwrap_or(0);
     let left = saving(core, index).map_or(count, |saving| saving.take_from(pipe.read, count));
     // What is left in a pipe would go to the next file.
     core.batches.pipe = (left == 0).then_some(pipe);

@@ -15,7 +15,7 @@
 use std::io::{self, ErrorKind};
 
 use crate::core::transport::End;
-use crate::core::{Chunk, Core, Flags, Limits, MOVED_UNREAD, Quantum, Strategy};
+use crate::core::{Chunk, Core, Flags, Limits, MOVED_UNREAD, Strategy};
 use crate::fs::{NotSaved, Saved};
 use crate::sys::{AlignedBuffer, Ready};
 use crate::transport;
@@ -61,18 +61,13 @@ pub(crate) enum Arrival {
 }
 
 /// Takes one step for a connection that wants input.
-pub(crate) fn step(
-    core: &mut Core,
-    buffer: &mut AlignedBuffer,
-    index: u32,
-    quantum: &mut Quantum,
-) -> Arrival {
+pub(crate) fn step(core: &mut Core, buffer: &mut AlignedBuffer, index: u32) -> Arrival {
     match core[index].strategy() {
-        None | Some(Strategy::Stream) => stream::step(core, buffer, index, quantum),
-        Some(Strategy::Exact(_)) => exact::step(core, buffer, index, quantum),
-        Some(Strategy::Relay(_)) => relay::step(core, buffer, index, quantum),
-        Some(Strategy::File(_)) => file::step(core, buffer, index, quantum),
-        Some(Strategy::Discard(_)) => discard::step(core, buffer, index, quantum),
+        None | Some(Strategy::Stream) => stream::step(core, buffer, index),
+        Some(Strategy::Exact(_)) => exact::step(core, buffer, index),
+        Some(Strategy::Relay(_)) => relay::step(core, buffer, index),
+        Some(Strategy::File(_)) => file::step(core, buffer, index),
+        Some(Strategy::Discard(_)) => discard::step(core, buffer, index),
     }
 }
 
@@ -126,27 +121,20 @@ pub(crate) fn receive(
     buffer: &mut [u8],
     index: u32,
     most: usize,
-    quantum: &mut Quantum,
 ) -> Option<usize> {
     let c = &core[index];
     let asked = buffer.len().min(c.receivable(most));
     if c.is_layered() {
-        return transport::receive(core, index, &mut buffer[..asked], quantum);
+        return transport::receive(core, index, &mut buffer[..asked]);
     }
     let result = core.kernel.recv(c.socket, &mut buffer[..asked]);
-    note(core, index, asked, result, quantum)
+    note(core, index, asked, result)
 }
 
 /// Receives up to `most` bytes. If few bytes are unread, they move to the front of the shared
 /// buffer and new bytes are received after them. Otherwise new bytes are received after them in
 /// their own buffer.
-fn receive_shared(
-    core: &mut Core,
-    buffer: &mut [u8],
-    index: u32,
-    most: usize,
-    quantum: &mut Quantum,
-) -> Arrival {
+fn receive_shared(core: &mut Core, buffer: &mut [u8], index: u32, most: usize) -> Arrival {
     let (c, group) = core.pair(index);
     let pending = c.outbound.as_ref().map_or(0, |queue| queue.memory());
     let most = most.min(room_for_answers(pending, &group.limits));
@@ -155,10 +143,10 @@ fn receive_shared(
         front = special.unread.len();
         if front > MOVED_UNREAD {
             let unread = std::mem::take(&mut special.unread);
-            return receive_behind(core, index, unread, most, quantum);
+            return receive_behind(core, index, unread, most);
         }
     }
-    let Some(count) = receive(core, &mut buffer[front..], index, most, quantum) else {
+    let Some(count) = receive(core, &mut buffer[front..], index, most) else {
         return Arrival::Progress;
     };
     if let Some(special) = &mut core.connections[index as usize].special {
@@ -171,15 +159,9 @@ fn receive_shared(
 
 /// Receives once after unread bytes, into their buffer.
 #[inline(never)]
-fn receive_behind(
-    core: &mut Core,
-    index: u32,
-    mut unread: Chunk,
-    most: usize,
-    quantum: &mut Quantum,
-) -> Arrival {
+fn receive_behind(core: &mut Core, index: u32, mut unread: Chunk, most: usize) -> Arrival {
     unread.make_room(&mut core.pool);
-    let received = receive(core, unread.spare(), index, most, quantum);
+    let received = receive(core, unread.spare(), index, most);
     unread.filled(received.unwrap_or(0));
     core.special(index).unread = unread;
     if received.is_some() { Arrival::Unread } else { Arrival::Progress }
@@ -188,20 +170,14 @@ fn receive_behind(
 /// Accounts for a receive of up to `asked` bytes. Nothing else does. Returns how many bytes it
 /// brought, if any.
 #[inline(always)]
-fn note(
-    core: &mut Core,
-    index: u32,
-    asked: usize,
-    result: io::Result<usize>,
-    quantum: &mut Quantum,
-) -> Option<usize> {
+fn note(core: &mut Core, index: u32, asked: usize, result: io::Result<usize>) -> Option<usize> {
     let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
     ledger.recv_calls += 1;
     match result {
         Ok(count) if count > 0 => {
             c.note_received(count, asked, core.tick, ledger);
-            quantum.use_bytes(count);
+            core.input.use_bytes(count);
             core.observe_received(index, count as u64);
             Some(count)
         }

@@ -3,22 +3,16 @@
 use std::io;
 
 use super::note;
-use crate::core::{Core, Pipe, Quantum};
+use crate::core::{Core, Pipe};
 
 /// Makes one `splice` of at most `most` bytes to an empty pipe. Returns how many bytes it brought,
 /// if any.
-pub(super) fn receive(
-    core: &mut Core,
-    pipe: &Pipe,
-    index: u32,
-    most: usize,
-    quantum: &mut Quantum,
-) -> Option<usize> {
+pub(super) fn receive(core: &mut Core, pipe: &Pipe, index: u32, most: usize) -> Option<usize> {
     let c = &core[index];
     let result = core.kernel.splice(c.socket, pipe.write, c.receivable(most.min(pipe.size)));
     // Fewer bytes than fit may not be all there are: small pieces can fill the pipe before.
     let asked = *result.as_ref().unwrap_or(&0);
-    let count = note(core, index, asked, result, quantum)?;
+    let count = note(core, index, asked, result)?;
     core.ledger_of(index).received_by_splice += count as u64;
     Some(count)
 }

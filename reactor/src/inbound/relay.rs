@@ -16,7 +16,7 @@
 //! empty pipe.
 
 use super::{Arrival, block, pipe, receive, set_strategy};
-use crate::core::{ConnId, Connection, Core, Flags, Phase, Quantum, Reason, Relay, Strategy};
+use crate::core::{ConnId, Connection, Core, Flags, Phase, Reason, Relay, Strategy};
 use crate::outbound;
 use crate::sys::Ready;
 use crate::time::deadlines;
@@ -131,12 +131,7 @@ pub(crate) fn is_blocked_in_vain(core: &Core, c: &Connection) -> bool {
     c.is_open() && is_blocked && relay_of(c).is_some_and(takes)
 }
 
-pub(super) fn step(
-    core: &mut Core,
-    buffer: &mut [u8],
-    index: u32,
-    quantum: &mut Quantum,
-) -> Arrival {
+pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
     let owed = Flags::REVISIT_INPUT.union(Flags::OWES_EOF);
     let c = &core[index];
     if !c.can_receive() && !c.flags.any(owed) {
@@ -158,7 +153,7 @@ pub(super) fn step(
     } else if c.flags.any(Flags::OWES_EOF) {
         pass_end(core, index, to);
     } else {
-        receive_for(core, buffer, index, to, quantum);
+        receive_for(core, buffer, index, to);
     }
     match left(core, index) {
         Some(0) => end_part(core, index, 0),
@@ -218,16 +213,16 @@ fn pass_unread(core: &mut Core, index: u32, to: u32) {
 }
 
 /// Receives once from a source and sends the bytes to its destination.
-fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum: &mut Quantum) {
+fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32) {
     let c = &mut core[index];
     // A splice gets past neither urgent data nor transports.
     let may_splice = !c.ready.any(Ready::URGENT) && !c.is_layered();
     let Some(Strategy::Relay(relay)) = c.strategy() else { return };
     let most = relay.share(usize::MAX);
     if relay.splices() && may_splice && !core[to].is_layered() {
-        return splice(core, index, to, most, quantum);
+        return splice(core, index, to, most);
     }
-    let Some(count) = receive(core, buffer, index, most.min(RECEIVE), quantum) else { return };
+    let Some(count) = receive(core, buffer, index, most.min(RECEIVE)) else { return };
     learn(core, index, count);
     note_relayed(core, to, count);
     // What the socket refuses stops the source, not the input of the destination.
@@ -258,7 +253,7 @@ fn learn(core: &mut Core, index: u32, count: usize) {
 }
 
 #[inline(never)]
-fn splice(core: &mut Core, index: u32, to: u32, most: usize, quantum: &mut Quantum) {
+fn splice(core: &mut Core, index: u32, to: u32, most: usize) {
     let pipe = match core.pool.pipes.take(&core.kernel) {
         Ok(pipe) => pipe,
         Err(error) => {
@@ -268,7 +263,7 @@ fn splice(core: &mut Core, index: u32, to: u32, most: usize, quantum: &mut Quant
             return pipe::note_missing(core, index, &error);
         }
     };
-    let Some(count) = pipe::receive(core, &pipe, index, most, quantum) else {
+    let Some(count) = pipe::receive(core, &pipe, index, most) else {
         return core.pool.pipes.give(pipe, 0);
     };
     learn(core, index, count);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Arrival, exact, file, receive_shared};
-use crate::core::{Chunk, Core, Flags, Group, Quantum, Reason, Strategy};
+use crate::core::{Chunk, Core, Flags, Group, Reason, Strategy};
 use crate::sys::AlignedBuffer;
 
 /// The next piece of the bytes that have arrived.
@@ -14,19 +14,15 @@ pub(crate) enum Piece {
     Exact(usize),
 }
 
-pub(super) fn step(
-    core: &mut Core,
-    buffer: &mut [u8],
-    index: u32,
-    quantum: &mut Quantum,
-) -> Arrival {
+pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
     let c = &mut core[index];
     if c.flags.take(Flags::REVISIT_INPUT) {
         Arrival::Unread
     } else if c.flags.take(Flags::OWES_EOF) {
         Arrival::End
     } else if c.can_receive() {
-        receive_shared(core, buffer, index, quantum.most, quantum)
+        let most = core.input.most;
+        receive_shared(core, buffer, index, most)
     } else {
         Arrival::Nothing
     }

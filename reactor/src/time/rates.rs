@@ -12,7 +12,7 @@
 //! scheduled as the connection's [entry in the wheel](super::deadlines).
 
 use super::deadlines;
-use crate::core::{Bucket, Core, Direction, Meter, Phase, Quantum, TICK, is_due};
+use crate::core::{Bucket, Core, Direction, Meter, Phase, TICK, is_due};
 
 #[cfg(test)]
 mod tests;
@@ -113,12 +113,12 @@ pub(crate) fn allow(core: &mut Core, index: u32, way: Direction, wanted: u64) ->
 
 /// Called before a receive. Makes the connection wait, or limits what the receive
 /// [may bring](crate::core::Connection::receivable).
-pub(crate) fn meter_input(core: &mut Core, index: u32, quantum: &mut Quantum) {
+pub(crate) fn meter_input(core: &mut Core, index: u32) {
     if core[index].can_receive()
         && allow(core, index, Direction::Receive, u64::MAX) == 0
         && core[index].can_receive()
     {
-        quantum.bytes = 0;
+        core.input.bytes = 0;
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use super::{failed, offload, receive, send_out, send_owed};
 use crate::core::transport::{Layer, State, Transport};
-use crate::core::{Chunk, Core, Flags, Phase, Quantum, Reason, ticks};
+use crate::core::{Chunk, Core, Flags, Phase, Reason, ticks};
 use crate::sys::Ready;
 use crate::time::deadlines;
 
@@ -32,7 +32,6 @@ pub(crate) fn begin(core: &mut Core, index: u32) {
 /// Takes the handshake as far as it goes now. Returns whether an accepted connection is open now, and
 /// its handler has to be told.
 pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
-    let mut quantum = Quantum::to_receive(core.limits(core[index].group));
     loop {
         send(core, index);
         let c = &mut core[index];
@@ -51,13 +50,13 @@ pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
                 return false;
             }
             State::Handshake if !can_receive => return false,
-            State::Handshake if quantum.is_used_up() => {
+            State::Handshake if core.input.is_used_up() => {
                 core.later.push(index);
                 return false;
             }
             State::Handshake => {
-                quantum.calls -= 1;
-                receive(core, index, &mut [], &mut quantum);
+                core.input.calls -= 1;
+                receive(core, index, &mut []);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 
 use super::{failed, send_owed};
 use crate::core::transport::{End, Layer, Opened, State};
-use crate::core::{Chunk, Core, Flags, Pool, Quantum};
+use crate::core::{Chunk, Core, Flags, Pool};
 use crate::sys::{AlignedBuffer, Ready};
 
 /// Size of the buffer that bytes are received into before they are opened.
@@ -33,19 +33,14 @@ fn fill<'a>(room: &mut &mut [u8], plain: &'a [u8]) -> &'a [u8] {
 /// Receives through the transport of a connection, once at most, to the front of `room`. Returns how
 /// many opened bytes that brought, if any. The connection stays readable while there are more,
 /// whatever the socket holds: no event announces them.
-pub(crate) fn receive(
-    core: &mut Core,
-    index: u32,
-    mut room: &mut [u8],
-    quantum: &mut Quantum,
-) -> Option<usize> {
+pub(crate) fn receive(core: &mut Core, index: u32, mut room: &mut [u8]) -> Option<usize> {
     let whole = room.len();
     let layer = core.connections[index as usize].layer()?;
     if layer.plain.len() > 0 {
         let later = fill(&mut room, layer.plain.bytes()).len();
         layer.plain.consume(layer.plain.len() - later, &mut core.pool);
     } else if layer.end.is_none() {
-        receive_wire(core, index, quantum, &mut room)?;
+        receive_wire(core, index, &mut room)?;
     }
     let taken = whole - room.len();
     let (c, group) = core.pair(index);
@@ -80,12 +75,7 @@ fn end(core: &mut Core, index: u32) {
 
 /// Receives once from the socket, unless there are complete units already, and opens what is here.
 /// Returns `None` if the connection has failed.
-fn receive_wire(
-    core: &mut Core,
-    index: u32,
-    quantum: &mut Quantum,
-    room: &mut &mut [u8],
-) -> Option<()> {
+fn receive_wire(core: &mut Core, index: u32, room: &mut &mut [u8]) -> Option<()> {
     if core.wire.is_empty() {
         core.wire = AlignedBuffer::new(WIRE);
     }
@@ -110,7 +100,7 @@ fn receive_wire(
                 len += count;
                 c.active = core.tick;
                 ledger.wire_received += count as u64;
-                quantum.use_bytes(count);
+                core.input.use_bytes(count);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 ledger.recv_would_block += 1;
@@ -129,15 +119,13 @@ fn receive_wire(
 
 /// Opens the records that arrived together with the end of the handshake, and keeps their bytes.
 pub(super) fn open_rest(core: &mut Core, index: u32) {
-    let (c, group) = core.pair(index);
-    let mut quantum = Quantum::to_receive(&group.limits);
-    if !c.layer().is_some_and(|layer| layer.holds_units) {
+    if core[index].layer().is_none_or(|layer| !layer.holds_units) {
         return;
     }
     // They take no more room than their records.
     let mut opened = vec![0; WIRE];
     let mut room = &mut opened[..];
-    receive_wire(core, index, &mut quantum, &mut room);
+    receive_wire(core, index, &mut room);
     let count = WIRE - room.len();
     let plain = Chunk::keep(&opened[..count], &mut core.pool);
     let c = &mut core[index];

@@ -26,34 +26,35 @@ enum Due {
 impl Reactor {
     /// Does the work of a connection, within its quantum.
     pub(super) fn run_connection(&mut self, index: u32) {
-        let Some((mut input, mut output)) = self.begin(index) else { return };
-        while !output.is_used_up() && self.step(index, &mut input) {
+        let Some(mut output) = self.begin(index) else { return };
+        while !output.is_used_up() && self.step(index) {
             outbound::flush(&mut self.turn.core, index, &mut output);
-            let c = &mut self.turn.core[index];
+            let core = &mut self.turn.core;
+            let c = &mut core.connections[index as usize];
             // Most connections are at rest after one step.
-            if c.is_at_rest() && !input.metered {
+            if c.is_at_rest() && !core.input.metered {
                 return c.flags.clear(Flags::SCHEDULED);
             }
         }
-        self.finish(index, &input, &mut output);
+        self.finish(index, &mut output);
     }
 
-    /// Flushes the queue and returns how much the connection may receive and send in this turn.
+    /// Flushes the queue, and returns how much the connection may send in this turn.
     #[inline]
-    fn begin(&mut self, index: u32) -> Option<(Quantum, Quantum)> {
+    fn begin(&mut self, index: u32) -> Option<Quantum> {
         let core = &mut self.turn.core;
         let c = core.connections.get_mut(index as usize).filter(|c| c.phase != Phase::Gone)?;
         c.flags.set(Flags::SCHEDULED);
         c.flags.clear(Flags::YIELDED);
         let group = &core.groups[c.group as usize];
-        let (mut input, output) =
-            (Quantum::to_receive(&group.limits), Quantum::to_send(&group.limits));
-        input.metered = group.is_rated(c);
+        core.input = Quantum::to_receive(&group.limits);
+        core.input.metered = group.is_rated(c);
+        let output = Quantum::to_send(&group.limits);
         let queued = c.outbound.is_some().then(|| Quantum::to_send(&group.limits));
         if let Some(mut before) = queued {
             outbound::flush(&mut self.turn.core, index, &mut before);
         }
-        Some((input, output))
+        Some(output)
     }
 
     /// Takes a connection that is not open yet further. Returns whether it has come that far.
@@ -71,20 +72,21 @@ impl Reactor {
 
     /// Takes one step, if one is due. Returns whether there may be another.
     #[inline(always)]
-    fn step(&mut self, index: u32, input: &mut Quantum) -> bool {
-        match self.next_due(index, input) {
+    fn step(&mut self, index: u32) -> bool {
+        match self.next_due(index) {
             Due::Nothing => return false,
             Due::Establish => return self.establish(index),
             Due::Ready => self.call(index, "on_ready", |h, turn, slot| h.ready(turn, index, slot)),
             Due::Drain => self.call(index, "on_drain", |h, turn, slot| h.drain(turn, index, slot)),
             Due::Receive => {
                 let (core, buffer) = (&mut self.turn.core, &mut self.receive);
-                if let Some(count) = inbound::receive(core, buffer, index, input.most, input) {
+                let most = core.input.most;
+                if let Some(count) = inbound::receive(core, buffer, index, most) {
                     self.deliver_bytes(index, count);
                 }
             }
             Due::Input => {
-                let arrival = inbound::step(&mut self.turn.core, &mut self.receive, index, input);
+                let arrival = inbound::step(&mut self.turn.core, &mut self.receive, index);
                 return self.deliver(index, arrival);
             }
         }
@@ -93,12 +95,13 @@ impl Reactor {
 
     /// What is due next. For most connections with an event it is a receive, which takes one look.
     #[inline]
-    fn next_due(&mut self, index: u32, input: &mut Quantum) -> Due {
+    fn next_due(&mut self, index: u32) -> Due {
         let core = &mut self.turn.core;
         let c = &mut core.connections[index as usize];
         let limits = &core.groups[c.group as usize].limits;
+        let input = &mut core.input;
         if input.metered || input.is_used_up() || !c.just_receives(limits) {
-            return self.look_closer(index, input);
+            return self.look_closer(index);
         }
         input.calls -= 1;
         c.flags.clear(Flags::WROTE_THROUGH);
@@ -106,22 +109,23 @@ impl Reactor {
     }
 
     #[inline(never)]
-    fn look_closer(&mut self, index: u32, input: &mut Quantum) -> Due {
-        if input.metered {
-            rates::meter_input(&mut self.turn.core, index, input);
+    fn look_closer(&mut self, index: u32) -> Due {
+        let core = &mut self.turn.core;
+        if core.input.metered {
+            rates::meter_input(core, index);
         }
-        let (c, group) = self.turn.core.pair(index);
+        let c = &mut core.connections[index as usize];
         if !c.is_open() {
             return if c.phase < Phase::Open { Due::Establish } else { Due::Nothing };
         }
-        if input.is_used_up() || c.flags.any(Flags::YIELDED) {
-            let ledger = &mut group.ledger;
+        if core.input.is_used_up() || c.flags.any(Flags::YIELDED) {
+            let ledger = &mut core.groups[c.group as usize].ledger;
             let yielded = c.flags.any(Flags::YIELDED);
             *if yielded { &mut ledger.yields } else { &mut ledger.recv_budget_stops } +=
                 u64::from(c.is_owed());
             return Due::Nothing;
         }
-        input.calls -= 1;
+        core.input.calls -= 1;
         c.flags.clear(Flags::WROTE_THROUGH);
         if c.flags.take(Flags::OWES_READY) {
             Due::Ready
@@ -158,11 +162,11 @@ impl Reactor {
     }
 
     /// Ends a connection's part of the turn, and schedules its remaining work for the next one.
-    fn finish(&mut self, index: u32, input: &Quantum, output: &mut Quantum) {
+    fn finish(&mut self, index: u32, output: &mut Quantum) {
         if self.turn.core.is_draining() && self.tell_of_stop(index) {
             outbound::flush(&mut self.turn.core, index, output);
         }
-        if input.metered {
+        if self.turn.core.input.metered {
             rates::give_back(&mut self.turn.core, index, Direction::Receive);
         }
         if !self.turn.core[index].accepts_output() {
