@@ -395,7 +395,9 @@ impl Core {
                 let group = &mut self.groups[c.group as usize];
                 group.handshaking -= u32::from(layer.handshaking);
                 group.ledger.handshake_failures += u64::from(layer.handshaking);
-                layer.give_buffers(&mut self.pool);
+                for chunk in [layer.incoming, layer.plain, layer.outgoing] {
+                    self.pool.give(chunk);
+                }
             }
             self.spare_specials.give(special);
         }

@@ -402,11 +402,4 @@ impl Layer {
             Err(error) => self.fail(error),
         }
     }
-
-    /// Gives the buffers back.
-    pub(crate) fn give_buffers(self, pool: &mut Pool) {
-        for chunk in [self.incoming, self.plain, self.outgoing] {
-            pool.give(chunk);
-        }
-    }
 }

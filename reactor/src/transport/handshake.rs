@@ -64,14 +64,14 @@ pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
 
 /// Sends what the transport has put out.
 fn send(core: &mut Core, index: u32) {
-    let c = &mut core.connections[index as usize];
-    let ledger = &mut core.groups[c.group as usize].ledger;
-    let (socket, may_send) = (c.socket, c.ready.any(Ready::WRITE));
-    let Some(layer) = c.layer().filter(|_| may_send) else { return };
-    match send_out(&core.kernel, socket, layer, &mut core.pool, ledger) {
+    if !core[index].ready.any(Ready::WRITE) {
+        return;
+    }
+    match send_out(core, index) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            ledger.send_would_block += 1;
+            let (c, group) = core.pair(index);
+            group.ledger.send_would_block += 1;
             c.ready = c.ready.without(Ready::WRITE);
         }
         Err(error) => core.fail_with(index, &error),

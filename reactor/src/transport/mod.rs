@@ -114,14 +114,12 @@ pub(crate) use receive::receive;
 use std::io::{self, ErrorKind};
 
 use crate::core::transport::Layer;
-use crate::core::{Core, Flags, Ledger, Pool};
+use crate::core::{Core, Flags};
 use crate::outbound;
-use crate::sys::{Fd, Kernel};
 
 /// Ends a stream, once, when everything else has been sent.
 pub(crate) fn close(core: &mut Core, index: u32) {
-    let Some(layer) = core.connections[index as usize].layer() else { return };
-    match write_end(layer, &mut core.pool) {
+    match write_end(core, index) {
         Some(Ok(())) => send_owed(core, index),
         Some(Err(error)) => failed(core, index, error),
         None => {}
@@ -130,20 +128,17 @@ pub(crate) fn close(core: &mut Core, index: u32) {
 
 /// Drops the transport of a connection that ends in this turn, after it has ended its stream if
 /// `in_order`. Returns whether that failed: the socket did not take the end.
-pub(crate) fn end(core: &mut Core, index: u32, mut layer: Layer, in_order: bool) -> bool {
-    let written = in_order.then(|| write_end(&mut layer, &mut core.pool)).flatten();
-    let is_cut = written.is_some_and(|written| {
-        let c = &core.connections[index as usize];
-        let ledger = &mut core.groups[c.group as usize].ledger;
-        let (kernel, pool) = (&core.kernel, &mut core.pool);
-        written.is_err() || send_out(kernel, c.socket, &mut layer, pool, ledger).is_err()
-    });
-    layer.give_buffers(&mut core.pool);
+pub(crate) fn end(core: &mut Core, index: u32, layer: Box<Layer>, in_order: bool) -> bool {
+    core.special(index).layer = Some(layer);
+    let written = in_order.then(|| write_end(core, index)).flatten();
+    let is_cut = written.is_some_and(|end| end.is_err() || send_out(core, index).is_err());
+    core.drop_buffers(index);
     is_cut
 }
 
 /// Lets a transport write the end of its stream. `None` if it has, or has nothing to end.
-fn write_end(layer: &mut Layer, pool: &mut Pool) -> Option<Result<(), Error>> {
+fn write_end(core: &mut Core, index: u32) -> Option<Result<(), Error>> {
+    let layer = core.connections[index as usize].layer()?;
     if layer.handshaking || std::mem::replace(&mut layer.closed, true) {
         return None;
     }
@@ -151,7 +146,7 @@ fn write_end(layer: &mut Layer, pool: &mut Pool) -> Option<Result<(), Error>> {
         transport.close(out);
         Ok(())
     };
-    Some(layer.call(pool, close))
+    Some(layer.call(&mut core.pool, close))
 }
 
 /// Queues what a transport has put out. Nothing can follow the end of the stream.
@@ -170,26 +165,19 @@ fn send_owed(core: &mut Core, index: u32) {
 /// is sent if the socket takes it.
 #[cold]
 fn failed(core: &mut Core, index: u32, error: Error) {
-    let c = &mut core.connections[index as usize];
-    let ledger = &mut core.groups[c.group as usize].ledger;
-    let socket = c.socket;
-    if let Some(layer) = c.layer() {
-        let _ = send_out(&core.kernel, socket, layer, &mut core.pool, ledger);
-    }
+    let _ = send_out(core, index);
     core.fail_transport(index, error);
 }
 
 /// Sends what a transport has put out, as far as the socket takes it: a call that is short or
 /// interrupted is repeated.
-fn send_out(
-    kernel: &Kernel,
-    socket: Fd,
-    layer: &mut Layer,
-    pool: &mut Pool,
-    ledger: &mut Ledger,
-) -> io::Result<()> {
+fn send_out(core: &mut Core, index: u32) -> io::Result<()> {
+    let c = &mut core.connections[index as usize];
+    let ledger = &mut core.groups[c.group as usize].ledger;
+    let socket = c.socket;
+    let Some(layer) = c.layer() else { return Ok(()) };
     while layer.outgoing.len() > 0 {
-        match outbound::transmit_sealed(kernel, socket, layer, pool, ledger) {
+        match outbound::transmit_sealed(&core.kernel, socket, layer, &mut core.pool, ledger) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             sent => sent?,
         }

@@ -67,7 +67,7 @@ impl Reactor {
         let core = &mut self.turn.core;
         if let Some(layer) = layer {
             let is_stopped = core[index].reason == Reason::Stopped;
-            cut |= transport::end(core, index, *layer, is_stopped);
+            cut |= transport::end(core, index, layer, is_stopped);
         }
         let c = &core[index];
         match (c.phase, c.reason) {
