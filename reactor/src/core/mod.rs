@@ -8,7 +8,7 @@ use std::io;
 
 use slab::Slab;
 
-use crate::sys::{AlignedBuffer, Fd, Kernel, NO_FD, Ready, Selector};
+use crate::sys::{AlignedBuffer, Fd, Kernel, Ready, Selector};
 
 mod batches;
 mod budget;
@@ -250,13 +250,6 @@ impl Core {
     /// The id of the connection at an index.
     pub(crate) fn id(&self, index: u32) -> ConnId {
         ConnId { index, generation: self[index].generation }
-    }
-
-    pub(crate) fn socket(&self, index: u32) -> io::Result<Fd> {
-        match self[index].socket {
-            NO_FD => Err(io::ErrorKind::NotConnected.into()),
-            socket => Ok(socket),
-        }
     }
 
     pub(crate) fn limits(&self, group: u16) -> &Limits {

@@ -384,7 +384,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
     pub fn wire_peer_address(&self) -> io::Result<Address> {
-        self.turn.core.kernel.peer_address(self.turn.core.socket(self.index)?)
+        Endpoints::of(&self.turn.core, self.index, None).peer()
     }
 
     /// The local address of the connection. See [`Endpoints::local`].
@@ -399,8 +399,7 @@ impl<'a> Context<'a> {
     /// protocols that pass it to an application together with the context.
     #[must_use]
     pub fn endpoints(&self) -> Endpoints<'a> {
-        let core = &self.turn.core;
-        Endpoints::of(&core.kernel, core.socket(self.index).ok(), self.any_transport())
+        Endpoints::of(&self.turn.core, self.index, self.any_transport())
     }
 
     /// Whether the connection's [transport](crate::transport) protects its bytes, as TLS does.

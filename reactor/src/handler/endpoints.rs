@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 
+use crate::core::Core;
 use crate::core::transport::Transport;
 use crate::sys::{Address, Fd, Kernel, NO_FD};
 
@@ -24,14 +25,10 @@ pub struct Endpoints<'cx> {
 
 impl Endpoints<'_> {
     #[inline]
-    pub(super) fn of(
-        kernel: &Kernel,
-        socket: Option<Fd>,
-        transport: Option<&dyn Transport>,
-    ) -> Self {
+    pub(super) fn of(core: &Core, index: u32, transport: Option<&dyn Transport>) -> Self {
         Endpoints {
-            kernel: kernel.clone(),
-            socket: socket.unwrap_or(NO_FD),
+            kernel: core.kernel.clone(),
+            socket: core[index].socket,
             peer: transport.and_then(Transport::peer_address).cloned(),
             local: transport.and_then(Transport::local_address).cloned(),
             callback: PhantomData,
