@@ -34,8 +34,6 @@ pub(crate) struct Special {
     pub(crate) retired: Option<Box<dyn Transport>>,
     /// Why its transport has failed, if it has.
     pub(crate) failure: Option<Error>,
-    /// While lingering: how many bytes may still be discarded.
-    pub(crate) linger_left: u32,
 }
 
 /// Where the next received bytes go.
@@ -50,7 +48,7 @@ pub(crate) enum Strategy {
     Relay(Relay),
     /// To a file.
     File(Box<Saving>),
-    /// Nowhere, for this many bytes.
+    /// Nowhere, for this many bytes. After those, a lingering connection is closed.
     Discard(u64),
 }
 

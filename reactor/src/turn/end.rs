@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use super::reactor::Reactor;
 use crate::connect::attempt;
-use crate::core::{Core, Flags, LowWater, Phase, Reason};
+use crate::core::{Core, Flags, LowWater, Phase, Reason, Strategy};
 use crate::inbound;
 use crate::sys::{self, Fd, HeldUp, NO_FD, Ready};
 use crate::time::{deadlines, rates};
@@ -97,15 +97,14 @@ impl Reactor {
             if c.phase != Phase::Lingering || !c.ready.any(Ready::READ) {
                 return;
             }
-            let left = c.special.as_ref().map_or(0, |special| special.linger_left);
+            let Some(Strategy::Discard(left)) = c.strategy() else { return };
+            let left = *left;
             let ledger = &mut core.groups[c.group as usize].ledger;
             ledger.recv_calls += 1;
             match core.kernel.recv(c.socket, &mut self.receive) {
-                Ok(count) if count > 0 && count as u64 <= u64::from(left) => {
+                Ok(count) if count > 0 && count as u64 <= left => {
                     c.note_received(count, self.receive.len(), core.tick, ledger);
-                    if let Some(special) = &mut c.special {
-                        special.linger_left = left - count as u32;
-                    }
+                    core.special(index).strategy = Strategy::Discard(left - count as u64);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     ledger.recv_would_block += 1;
@@ -144,7 +143,7 @@ fn start_lingering(core: &mut Core, index: u32) {
     let (c, group) = core.pair(index);
     c.phase = Phase::Lingering;
     let (bytes, time) = (group.limits.linger_bytes, group.limits.linger_time);
-    core.special(index).linger_left = bytes;
+    core.special(index).strategy = Strategy::Discard(bytes.into());
     deadlines::set_own(core, index, Some(time));
 }
 
