@@ -40,13 +40,13 @@ mod options;
 pub mod restart;
 mod run;
 mod shard;
+mod sockets;
 
 use notify::{Notifier, Watch};
 pub use options::{ServerOptions, Spread};
 use restart::Restart;
-use run::thread_name;
 pub use shard::Shard;
-use shard::{Bound, Place};
+use sockets::{Bound, Place};
 
 /// A server: listening sockets and the threads that serve them.
 ///
@@ -353,4 +353,8 @@ impl Server {
         let first_error = first_error.into_inner().unwrap_or_else(PoisonError::into_inner);
         first_error.map_or(Ok(()), Err)
     }
+}
+
+fn thread_name(index: usize) -> String {
+    format!("reactor-{index}")
 }

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::restart::{self, Kind, Opened};
-use super::shard::{Bound, Place};
+use super::restart::Kind;
+use super::sockets::{self, Bound, Opened, Place};
 use super::{Server, ServerListener, Spread};
 use crate::core::Target;
 use crate::listen::activation::{self, Inherited};
@@ -40,7 +40,7 @@ impl Server {
             let kind = if address.port() == Some(0) { Kind::AnyPort } else { Kind::Address };
             let opened = match inherited {
                 Some(inherited) => inherited.open(listen, count)?,
-                None => restart::open(address, listen, count)?,
+                None => sockets::open(address, listen, count)?,
             };
             Ok((opened, kind))
         })?;

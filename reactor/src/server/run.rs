@@ -8,8 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::notify::Notifier;
 use super::restart::Restart;
-use super::shard::{Bound, Shard};
-use super::{Server, Share};
+use super::shard::Shard;
+use super::sockets::Bound;
+use super::{Server, Share, thread_name};
 use crate::sys::{self, Kernel};
 use crate::turn::reactor::Reactor;
 
@@ -94,10 +95,6 @@ impl Server {
             log::error!("{name}: cannot wake the other threads to stop them: {error}");
         }
     }
-}
-
-pub(super) fn thread_name(index: usize) -> String {
-    format!("reactor-{index}")
 }
 
 /// The message of a panic.

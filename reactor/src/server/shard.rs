@@ -2,42 +2,13 @@
 
 use std::io;
 use std::ops::{Deref, DerefMut};
-use std::os::fd::{IntoRawFd, OwnedFd};
 
+use super::sockets::Place;
 use super::{Server, ServerListener};
 use crate::core::HandlerId;
 use crate::handler::Handler;
-use crate::listen::listener::Source;
-use crate::listen::{Listen, ListenerId, Origin};
-use crate::sys;
-use crate::threads::distribute::Distributor;
-use crate::threads::handle::Mailbox;
+use crate::listen::{Listen, ListenerId};
 use crate::turn::reactor::Reactor;
-
-/// Where the connections of a listener come from, for one thread.
-pub(super) enum Place {
-    /// Its own sockets. There are several if a predecessor had more threads.
-    Own(Vec<Bound>),
-    /// The first thread. That thread itself also has the sockets, each with a distributor.
-    Passed(Mailbox<OwnedFd>, Vec<(Bound, Distributor)>),
-}
-
-/// A listening socket that is not served yet. Dropping it removes its file, then closes it.
-pub(super) struct Bound {
-    pub(super) origin: Origin,
-    pub(super) socket: OwnedFd,
-    /// The backlog that it gets when it is served. `None` if it has one already.
-    pub(super) backlog: Option<u32>,
-}
-
-impl Bound {
-    pub(super) fn source(self, distributor: Option<Distributor>) -> io::Result<Source> {
-        if let Some(backlog) = self.backlog {
-            sys::set_backlog(&self.socket, backlog)?;
-        }
-        Ok(Source::Socket(self.socket.into_raw_fd(), self.origin, distributor))
-    }
-}
 
 /// One thread of a [`Server`](super::Server). It derefs to the thread's [`Reactor`].
 pub struct Shard<'a> {

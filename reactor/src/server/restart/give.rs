@@ -98,7 +98,7 @@ impl Estate {
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(START))?;
         stream.set_write_timeout(Some(START))?;
-        super::check_user(stream)?;
+        message::check_user(stream)?;
         let mut lines = Lines::of(stream);
         message::check_request(&lines.next()?)?;
         if !self.has_started.load(Ordering::Acquire) {

@@ -71,6 +71,17 @@ fn malformed(what: impl Into<String>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what.into())
 }
 
+/// Refuses a process of another user.
+pub(super) fn check_user(stream: &UnixStream) -> io::Result<()> {
+    const ROOT: u32 = 0;
+    let (user, own) = (sys::peer_process(stream)?.user, sys::own_user());
+    if user == own || user == ROOT {
+        return Ok(());
+    }
+    let text = format!("it belongs to user {user}, not {own}");
+    Err(io::Error::new(ErrorKind::PermissionDenied, text))
+}
+
 /// The first line of the new process.
 pub(super) fn request() -> String {
     format!("sluicegate-restart {VERSION}\n")

@@ -58,17 +58,16 @@
 //! The first server has [generation](crate::Server::generation) 1. A server that takes over has the
 //! generation of its predecessor plus one.
 
-use std::io::{self, ErrorKind};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::notify::Notifier;
-use super::shard::Bound;
+use super::sockets::{Bound, Opened, open};
 use crate::listen::custody::{Copies, Custody};
-use crate::listen::{self, Listen, Origin};
-use crate::sys::{self, Address, Kernel};
+use crate::listen::{Listen, Origin};
+use crate::sys::Address;
 use crate::threads::distribute::distribute;
 use crate::threads::stopper::Stopper;
 use crate::turn::reactor::Reactor;
@@ -214,31 +213,6 @@ impl Restart {
         let control = self.listeners[0].1.clone();
         move || control.is_elsewhere()
     }
-}
-
-/// The sockets of a listener.
-pub(super) struct Opened {
-    pub(super) sockets: Vec<Bound>,
-    /// If they are those of the predecessor: the index of its listener there.
-    pub(super) from: Option<usize>,
-}
-
-/// Opens the sockets of a listener: `count` of them if the kernel divides connections.
-pub(super) fn open(address: &Address, listen: &Listen, count: usize) -> io::Result<Opened> {
-    let sockets = listen::open(&Kernel::Os, address, listen, count)?.into_iter();
-    let bound = |(socket, origin)| Bound { origin, socket: sys::owned(socket), backlog: None };
-    Ok(Opened { sockets: sockets.map(bound).collect(), from: None })
-}
-
-/// Refuses a process of another user.
-fn check_user(stream: &UnixStream) -> io::Result<()> {
-    const ROOT: u32 = 0;
-    let (user, own) = (sys::peer_process(stream)?.user, sys::own_user());
-    if user == own || user == ROOT {
-        return Ok(());
-    }
-    let text = format!("it belongs to user {user}, not {own}");
-    Err(io::Error::new(ErrorKind::PermissionDenied, text))
 }
 
 #[cfg(test)]

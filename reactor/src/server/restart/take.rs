@@ -7,10 +7,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Opened;
 use super::message::{self, Entry, Kind, Lines, Offer};
 use crate::listen::{Listen, Origin};
-use crate::server::shard::Bound;
+use crate::server::sockets::{Bound, Opened};
 use crate::sys::{self, Address, Kernel, SocketFile};
 
 /// How long the old process may take to answer. It is one that serves.
@@ -45,7 +44,7 @@ impl Predecessor {
             }
             Err(error) => return Err(error),
         };
-        super::check_user(&stream)?;
+        message::check_user(&stream)?;
         stream.set_read_timeout(Some(ANSWER))?;
         stream.set_write_timeout(Some(ANSWER))?;
         let pid = sys::peer_process(&stream)?.pid;
