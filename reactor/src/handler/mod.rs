@@ -11,7 +11,7 @@ mod endpoints;
 mod opening;
 mod peer;
 mod receive;
-mod slow;
+pub(crate) mod slow;
 mod turn;
 
 pub use context::Context;
@@ -19,7 +19,6 @@ pub use endpoints::Endpoints;
 pub use peer::Peer;
 pub(crate) use receive::{Delivery, FOREIGN, Registered, store};
 pub use receive::{Receive, Sessions};
-pub(crate) use slow::watched;
 pub(crate) use turn::HandOver;
 pub use turn::Turn;
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::{Context, Handler, Turn, watched};
+use super::{Context, Handler, Turn, slow};
 use crate::core::{ConnId, HandlerId, NO_SESSION, type_name};
 use crate::outbound;
 
@@ -235,13 +235,14 @@ impl<H: Handler> Registered<H> {
     where
         H: Receive<M, H::Session>,
     {
-        let deliver = |registered: &mut Self, turn: &mut Turn| {
-            let Registered { handler, sessions: store } = registered;
-            handler.on_message(&mut Sessions { turn, handler: id.index, store }, message);
-        };
-        watched(self, turn, deliver, |_, _| {
-            format!("{}::on_message({})", type_name::<H>(), type_name::<M>())
-        });
+        let start = slow::begin(turn);
+        let Registered { handler, sessions: store } = self;
+        handler.on_message(&mut Sessions { turn, handler: id.index, store }, message);
+        if let Some(start) = start {
+            slow::end(turn, start, |_| {
+                format!("{}::on_message({})", type_name::<H>(), type_name::<M>())
+            });
+        }
     }
 }
 

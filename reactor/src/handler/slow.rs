@@ -1,41 +1,25 @@
 //! Callbacks that hold the loop for long.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use super::Turn;
 
-/// Makes a callback of a handler. If slow callbacks are [logged](crate::Reactor::log_slow_callbacks),
-/// takes the time, and logs it with the name of the callback. A callback that panics is logged as
-/// such, and not here.
+/// The time at which a callback begins, in nanoseconds, if slow callbacks are
+/// [logged](crate::Reactor::log_slow_callbacks).
 #[inline]
-pub(crate) fn watched<H: ?Sized, N: Display>(
-    handler: &mut H,
-    turn: &mut Turn,
-    callback: impl FnOnce(&mut H, &mut Turn),
-    name: impl FnOnce(&H, &Turn) -> N,
-) {
-    match turn.core.slow_after {
-        None => callback(handler, turn),
-        Some(limit) => watch(handler, turn, limit, callback, name),
-    }
+pub(crate) fn begin(turn: &Turn) -> Option<u64> {
+    turn.core.slow_after.map(|_| turn.core.kernel.monotonic())
 }
 
+/// Logs the callback of this name if it has taken long. Not called for a callback that has
+/// panicked, which is logged as such.
 #[cold]
 #[inline(never)]
-fn watch<H: ?Sized, N: Display>(
-    handler: &mut H,
-    turn: &mut Turn,
-    limit: u64,
-    callback: impl FnOnce(&mut H, &mut Turn),
-    name: impl FnOnce(&H, &Turn) -> N,
-) {
-    let start = turn.core.kernel.monotonic();
-    callback(handler, turn);
+pub(crate) fn end(turn: &mut Turn, start: u64, name: impl FnOnce(&Turn) -> String) {
     let nanos = turn.core.kernel.monotonic().saturating_sub(start);
-    if nanos >= limit {
+    if turn.core.slow_after.is_some_and(|limit| nanos >= limit) {
         turn.core.ledger.slow_callbacks += 1;
         let time = Duration::from_nanos(nanos);
-        log::warn!("{} held the loop for {time:.1?}", name(handler, turn));
+        log::warn!("{} held the loop for {time:.1?}", name(turn));
     }
 }

@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
 
 use slab::Slab;
 
@@ -12,7 +11,7 @@ use crate::core::{
 };
 use crate::fs::{NotSaved, Saved};
 use crate::handler::{
-    Context, Delivery, FOREIGN, HandOver, Handler, Input, Registered, Turn, store, watched,
+    Context, Delivery, FOREIGN, HandOver, Handler, Input, Registered, Turn, slow, store,
 };
 use crate::inbound;
 
@@ -87,14 +86,14 @@ impl Handlers {
     ) {
         let Connection { handler, slot, .. } = turn.core[index];
         let Some(handler) = self.0[handler as usize].as_deref_mut() else { return };
-        let call = |handler: &mut dyn Dispatch, turn: &mut Turn| callback(handler, turn, slot);
-        let called = if turn.core.slow_after.is_none() {
-            catch_unwind(AssertUnwindSafe(|| call(handler, turn)))
-        } else {
-            call_watched(turn, index, handler, name, call)
-        };
+        let start = slow::begin(turn);
+        let called = catch_unwind(AssertUnwindSafe(|| callback(handler, turn, slot)));
         if called.is_err() {
             panicked(turn, index, handler, name);
+        } else if let Some(start) = start {
+            slow::end(turn, start, |turn| {
+                format!("{}: {}::{name}", turn.core.describe(index), handler.name())
+            });
         }
         if !turn.hand_overs.is_empty() {
             self.hand_over(turn);
@@ -150,24 +149,6 @@ fn change_hands(core: &mut Core, index: u32, handler: u8) {
         c.flags.set(Flags::OWES_STOP);
     }
     core.schedule(index);
-}
-
-/// Makes a callback whose time is taken. This is apart from [`Handlers::call`], so that what only
-/// the log needs is not prepared for each callback.
-#[cold]
-#[inline(never)]
-fn call_watched(
-    turn: &mut Turn,
-    index: u32,
-    handler: &mut dyn Dispatch,
-    name: &str,
-    call: impl FnOnce(&mut dyn Dispatch, &mut Turn),
-) -> thread::Result<()> {
-    catch_unwind(AssertUnwindSafe(|| {
-        watched(handler, turn, call, |handler, turn| {
-            format!("{}: {}::{name}", turn.core.describe(index), handler.name())
-        });
-    }))
 }
 
 /// Records that a connection's handler has panicked.
