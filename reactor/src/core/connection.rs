@@ -310,9 +310,10 @@ impl Connection {
 
     /// How many of `room` bytes its rate lets one receive bring.
     pub(crate) fn receivable(&self, room: usize) -> usize {
-        match self.meters().map(|meters| &meters[Direction::Receive as usize]) {
-            Some(meter) if meter.left > 0 => room.min(usize::try_from(meter.left).unwrap_or(room)),
-            _ => room,
+        let meter = self.meters().map(|meters| &meters[Direction::Receive as usize]);
+        match meter.map_or(0, |meter| meter.until.saturating_sub(self.received)) {
+            0 => room,
+            left => room.min(usize::try_from(left).unwrap_or(room)),
         }
     }
 }

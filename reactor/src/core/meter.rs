@@ -87,19 +87,18 @@ pub(crate) type Meters = [Meter; 2];
 pub(crate) struct Meter {
     /// The connection's own bucket, if it has a rate of its own.
     pub(crate) own: Option<Bucket>,
-    /// Bytes that were taken from the buckets and have not moved yet.
-    pub(crate) left: u64,
-    /// When those bytes may move, in nanoseconds; the connection waits until then.
+    /// How many bytes may have moved in all: those that were taken from the buckets.
+    pub(crate) until: u64,
+    /// When the last of them may move, in nanoseconds; the connection waits until then.
     pub(crate) ready: Option<u64>,
     /// The turn in which the connection last received a piece.
     pub(crate) turn: u64,
-    /// How many bytes had moved when the meter was last settled.
-    pub(crate) noted: u64,
 }
 
 impl Meter {
-    pub(crate) fn new(rate: Option<u64>, noted: u64) -> Meter {
-        Meter { own: rate.map(Bucket::of_bytes), left: 0, ready: None, turn: 0, noted }
+    /// The meter of a connection that has moved this many bytes without one.
+    pub(crate) fn new(rate: Option<u64>, moved: u64) -> Meter {
+        Meter { own: rate.map(Bucket::of_bytes), until: moved, ready: None, turn: 0 }
     }
 
     pub(crate) fn is_waiting(&self) -> bool {

@@ -21,6 +21,8 @@ mod tests;
 struct Metered<'a> {
     meter: &'a mut Meter,
     shared: Option<&'a mut Bucket>,
+    /// How many bytes have moved in all.
+    moved: u64,
 }
 
 impl Metered<'_> {
@@ -28,19 +30,18 @@ impl Metered<'_> {
         [self.meter.own.as_mut(), self.shared.as_deref_mut()].into_iter().flatten()
     }
 
-    /// Accounts for what has moved. Bytes beyond those that were taken in advance are taken now.
-    fn account(&mut self, moved: u64, now: u64) {
-        let count = moved - std::mem::replace(&mut self.meter.noted, moved);
-        let more = count.saturating_sub(self.meter.left);
-        self.meter.left -= count - more;
+    /// Takes the bytes that have moved beyond those that were taken in advance.
+    fn account(&mut self, now: u64) {
+        let more = self.moved.saturating_sub(self.meter.until);
         if more > 0 {
+            self.meter.until = self.moved;
             self.buckets().for_each(|bucket| bucket.take(now, more));
         }
     }
 
     /// Gives back bytes that were not needed.
     fn give_back(&mut self) {
-        let left = std::mem::take(&mut self.meter.left);
+        let left = std::mem::replace(&mut self.meter.until, self.moved) - self.moved;
         self.buckets().for_each(|bucket| bucket.give_back(left));
     }
 
@@ -51,13 +52,14 @@ impl Metered<'_> {
         let Some(piece) = self.buckets().map(|bucket| bucket.piece()).min() else {
             return u64::MAX;
         };
-        let spent = self.meter.left == 0 && self.meter.turn == turn;
+        let left = self.meter.until - self.moved;
+        let spent = left == 0 && self.meter.turn == turn;
         if self.meter.ready.is_some() || spent {
             return 0;
         }
         self.meter.turn = turn;
-        if self.meter.left > 0 {
-            return self.meter.left;
+        if left > 0 {
+            return left;
         }
         let wanted = wanted.clamp(1, piece);
         let mut ready = 0;
@@ -65,7 +67,7 @@ impl Metered<'_> {
             ready = ready.max(bucket.ready_at(wanted));
             bucket.take(now, wanted);
         }
-        self.meter.left = wanted;
+        self.meter.until += wanted;
         self.meter.ready = (ready > now).then_some(ready);
         if ready > now { 0 } else { wanted }
     }
@@ -78,8 +80,8 @@ fn metered(core: &mut Core, index: u32, way: Direction) -> Option<Metered<'_>> {
     let meter = &mut c.special.as_mut()?.meters.as_mut()?[way as usize];
     let buckets = core.groups[c.group as usize].buckets.as_mut();
     let shared = buckets.and_then(|buckets| buckets[way as usize].as_mut());
-    let mut metered = Metered { meter, shared };
-    metered.account(moved, core.now);
+    let mut metered = Metered { meter, shared, moved };
+    metered.account(core.now);
     Some(metered)
 }
 
