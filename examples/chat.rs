@@ -37,8 +37,10 @@ use lines::LineMembers;
 use web::{Site, WebMembers};
 
 /// Queues are flushed once a turn. Many members who talk in the same moment must not fill the
-/// queues of those who read: so many lines are about half of what a queue holds.
-const DELIVERIES: MailboxLimits = MailboxLimits { capacity: 16_384, per_turn: 32 };
+/// queues of those who read: so many lines are about half of what a queue holds. The hub handles
+/// far more reports in a turn, each with up to three deliveries: the mailbox has room for those of
+/// all the reports that can wait for it.
+const DELIVERIES: MailboxLimits = MailboxLimits { capacity: 131_072, per_turn: 32 };
 
 /// The part of one thread of the chat.
 pub(crate) struct Part {

@@ -111,7 +111,7 @@ impl Room {
 }
 
 fn post(front: &Handle<Delivery>, delivery: Delivery) {
-    front.post(delivery).unwrap_or_else(|error| log::debug!("message lost: {error}"));
+    front.post(delivery).unwrap_or_else(|error| log::warn!("message lost: {error}"));
 }
 
 /// Whether this can be the name of a member or a room. Other characters could look like text of the

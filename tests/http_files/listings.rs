@@ -9,10 +9,10 @@ use sluicegate_reactor::testing::Client;
 
 use super::*;
 
-const MANY: usize = 100_000;
+const MANY: usize = 20_000;
 
 /// The most entries that a turn reads, and the most of which it asks the size.
-const ENTRIES_PER_TURN: u64 = 256;
+const ENTRIES_PER_TURN: u64 = 16;
 
 fn site_of(options: FilesOptions, count: usize) -> Site {
     site_with(FileTransfer::Sendfile, options, |disk| {
@@ -108,13 +108,15 @@ fn turns_until(site: &mut Site, listing: Client, other: Client) -> usize {
     site.at_once(|site| {
         let mut turns = 0;
         while site.arrived(listing) == 0 {
-            let before = (site.calls(), site.arrived(other));
+            site.sent(other);
+            let before = site.calls();
             site.feed(other, request("/few/a"));
             site.turn();
             let after = site.calls();
-            assert!(site.arrived(other) > before.1, "the file waits for the listing");
-            assert!(after.read_dir - before.0.read_dir <= ENTRIES_PER_TURN);
-            assert!(after.metadata - before.0.metadata <= ENTRIES_PER_TURN + 1);
+            assert!(site.arrived(other) > 0, "the file waits for the listing");
+            assert!(after.read_dir - before.read_dir <= ENTRIES_PER_TURN);
+            // The file of the other client, too; and a broken link is looked up twice.
+            assert!(after.metadata - before.metadata <= ENTRIES_PER_TURN + 2);
             turns += 1;
         }
         turns
@@ -124,7 +126,7 @@ fn turns_until(site: &mut Site, listing: Client, other: Client) -> usize {
 #[test]
 fn nobody_waits_for_a_long_listing_but_those_who_asked_for_it() {
     let mut site = site_of(FilesOptions::default(), MANY);
-    for (path, pages) in [("/many/", 1), ("/many/?page=100", 100), ("/many/?sort=size", 1)] {
+    for (path, pages) in [("/many/", 1), ("/many/?page=20", 20), ("/many/?sort=size", 1)] {
         let (listing, other) = (site.open(), site.open());
         site.feed(other, request("/few/a"));
         let turns = site.at_once(|site| {
@@ -134,7 +136,7 @@ fn nobody_waits_for_a_long_listing_but_those_who_asked_for_it() {
         assert!(turns > MANY / ENTRIES_PER_TURN as usize, "{turns}");
         let answer = Answer::parse(&site.sent(listing));
         assert_eq!((answer.status, names(&answer).len()), (200, 1000));
-        assert_eq!(place(&answer), [json!("/many/"), pages.into(), 100.into(), false.into()]);
+        assert_eq!(place(&answer), [json!("/many/"), pages.into(), 20.into(), false.into()]);
         site.sent(other);
     }
 }
@@ -147,7 +149,8 @@ fn a_short_listing_does_not_wait_for_a_long_one() {
         site.feed(long, request("/many/"));
         site.turn();
         site.feed(short, request("/few/"));
-        site.turn();
+        // The first entries of a listing are read in a turn of their own, and so is its answer.
+        (0..5).for_each(|_| site.turn());
         assert!(site.arrived(short) > 0 && site.arrived(long) == 0);
     });
     assert_eq!(names(&Answer::parse(&site.sent(short))), ["a"]);
@@ -184,7 +187,7 @@ fn listings_whose_clients_have_left_are_not_made() {
         site.turn();
         begun = site.ledger().messages;
     });
-    // Each would take some forty turns.
+    // Each would take more than six hundred turns.
     assert!(site.ledger().messages <= begun + 3, "{} messages", site.ledger().messages - begun);
 }
 

@@ -74,7 +74,7 @@ struct Exhausted {
     _process: Process,
 }
 
-/// Less than the 64 KiB that each client may cost at least.
+/// Less than the clients can hold: 64 KiB each.
 const BUDGET: u64 = 8 << 20;
 
 /// Uses up the memory budget of a server until it has aborted connections.

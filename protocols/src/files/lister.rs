@@ -20,8 +20,8 @@ use super::page::{self, Offers, content_security_policy};
 use super::view::{Order, View};
 use crate::http::{Deferred, Reply, Status};
 
-/// The maximum number of listings in progress, which take turns. Each has a descriptor open and up
-/// to [`FilesOptions::listing_names`] names in memory; others wait.
+/// The maximum number of listings in progress, which take turns. Each has two descriptors
+/// open and up to [`FilesOptions::listing_names`] names in memory; others wait.
 const MOST_ACTIVE: usize = 4;
 
 /// The maximum number of listings that wait. A request for one more gets 503.

@@ -244,10 +244,12 @@ impl Key {
 ///
 /// rustls does not verify the client of a session that it resumes. So a ticket must not be valid
 /// where its client might be refused: for one without a certificate if certificates are required,
-/// or with one whose authority is no longer trusted.
+/// with one whose authority is no longer trusted, or with one that has expired.
 pub(super) struct Ticketer {
     keys: Arc<TicketKeys>,
     verification: Verification,
+    /// Whether clients may have certificates.
+    verifies: bool,
 }
 
 impl Ticketer {
@@ -269,7 +271,18 @@ impl Ticketer {
         }
         let mut verification = [0; 32];
         verification.copy_from_slice(hash.finish().as_ref());
-        Ticketer { keys: keys.clone(), verification }
+        Ticketer { keys: keys.clone(), verification, verifies: kind != 0 }
+    }
+
+    /// How clients are verified at this time. A session that is resumed is renewed, so without a
+    /// limit a client could go on after its certificate has expired (RFC 8446, section 4.6.1).
+    pub(super) fn verification(&self, now: u64) -> Verification {
+        let mut verification = self.verification;
+        if self.verifies {
+            let period = (now / PERIOD).to_be_bytes();
+            verification.iter_mut().zip(period).for_each(|(byte, other)| *byte ^= other);
+        }
+        verification
     }
 }
 
@@ -283,11 +296,13 @@ impl ProducesTickets for Ticketer {
     }
 
     fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
-        self.keys.encrypt(session, &self.verification, UnixTime::now().as_secs())
+        let now = UnixTime::now().as_secs();
+        self.keys.encrypt(session, &self.verification(now), now)
     }
 
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        self.keys.decrypt(ticket, &self.verification, UnixTime::now().as_secs())
+        let now = UnixTime::now().as_secs();
+        self.keys.decrypt(ticket, &self.verification(now), now)
     }
 }
 

@@ -80,7 +80,7 @@ pub struct Limits {
     /// is 1 MiB.
     pub send_quantum: usize,
     /// A connection that has made this many calls in one direction in one turn waits for the next
-    /// turn. The default is 24.
+    /// turn. Those of a handshake count. The default is 24.
     pub quantum_calls: u32,
     /// With this many bytes of memory queued, `send` returns [`Full`](crate::Sent::Full) and the
     /// connection stops reading. Regions of files do not count: they are read as the socket takes

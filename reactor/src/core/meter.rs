@@ -87,7 +87,7 @@ pub(crate) type Meters = [Meter; 2];
 pub(crate) struct Meter {
     /// The connection's own bucket, if it has a rate of its own.
     pub(crate) own: Option<Bucket>,
-    /// How many bytes may have moved in all: those that were taken from the buckets.
+    /// The total of bytes taken from the buckets. What has moved beyond it is still to be taken.
     pub(crate) until: u64,
     /// When the last of them may move, in nanoseconds; the connection waits until then.
     pub(crate) ready: Option<u64>,

@@ -100,7 +100,8 @@ pub(crate) struct Core {
     pub(crate) tick: u32,
     /// Seconds since 1970, if they were asked for since the clock was last read.
     unix_time: Cell<Option<u64>>,
-    /// How much the connection that is running may still receive in this turn.
+    /// What the connection that is running may still receive in this turn. `run_connection` sets it;
+    /// only what that calls may receive. A handshake uses it, too.
     pub(crate) input: Quantum,
     /// The worklist of this turn: connections with something to do. The flag `SCHEDULED` keeps each
     /// from being added again until it has run.

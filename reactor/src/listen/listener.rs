@@ -228,7 +228,7 @@ impl Listener {
         group.ledger.accepted += 1;
         let paused = self.rate.as_ref().is_some_and(|rate| rate.ready_at(1) > core.now);
         group.ledger.rate_pauses += u64::from(paused);
-        if let Some(refused) = self.refused(group, client) {
+        if let Some(refused) = self.refusal(group, client) {
             *refused += 1;
             return self.refuse(socket, core);
         }
@@ -260,8 +260,8 @@ impl Listener {
         }
     }
 
-    /// The counter for a new connection that is refused, if it is, since a limit is reached.
-    fn refused<'a>(&self, group: &'a mut Group, client: Option<ClientNet>) -> Option<&'a mut u64> {
+    /// The counter of the limit that refuses a new connection, if one does.
+    fn refusal<'a>(&self, group: &'a mut Group, client: Option<ClientNet>) -> Option<&'a mut u64> {
         let Listen { when_full, max_connections, max_handshakes, transport, .. } = &self.options;
         let has_too_many = |clients: &PerAddress| client.is_some_and(|it| !clients.has_room(it));
         if *when_full == WhenFull::Refuse && group.open >= *max_connections {

@@ -187,8 +187,9 @@ impl Server {
     }
 
     /// Sets a function that returns state for the next process that takes over from this server: at
-    /// most 64 KiB, in a format that the programs agree on. It is called once for each process that
-    /// starts to take over, on a thread of its own. Nothing is passed on if it returns no bytes.
+    /// most 64 KiB, in a format that the programs agree on. It is called for each process that
+    /// asks to take over, even if that is then refused, on a thread of its own; several calls may
+    /// run at the same time. Nothing is passed on if it returns no bytes.
     ///
     /// If it returns more than 64 KiB or panics, the next process cannot take over, and this server
     /// continues. Without a [control socket](Server::take_over), it is never called.

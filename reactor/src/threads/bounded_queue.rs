@@ -51,6 +51,7 @@ impl<M> fmt::Display for PostError<M> {
 }
 
 impl<M> Error for PostError<M> {}
+
 pub(crate) struct BoundedQueue<T> {
     inner: Mutex<Inner<T>>,
     /// Notified when there is room again, and when the queue is closed.

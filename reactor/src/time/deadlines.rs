@@ -93,8 +93,8 @@ pub(crate) fn passed(core: &mut Core, index: u32) -> Option<Deadline> {
     Some(due)
 }
 
-/// Starts the idle and write-stall times of a connection again, because it could not move bytes
-/// until now.
+/// Starts the idle and write-stall times of a connection again, after a wait in which it could not
+/// move bytes. Its own deadline keeps running.
 pub(crate) fn restart_all(core: &mut Core, index: u32) {
     let tick = core.tick;
     let c = &mut core[index];

@@ -21,7 +21,7 @@ mod tests;
 struct Metered<'a> {
     meter: &'a mut Meter,
     shared: Option<&'a mut Bucket>,
-    /// How many bytes have moved in all.
+    /// The total of bytes that have moved.
     moved: u64,
 }
 

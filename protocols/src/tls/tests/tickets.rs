@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rustls::pki_types::UnixTime;
-use rustls::server::ProducesTickets;
 
 use super::*;
 use crate::tls::ClientCertificates;
@@ -144,12 +142,30 @@ fn a_ticket_is_only_valid_where_clients_are_verified_in_the_same_way() {
         ClientCertificates::Required(AUTHORITY.roots()),
         ClientCertificates::Required(other),
     ];
-    let keys = Arc::new(keys(UnixTime::now().as_secs()));
+    let keys = Arc::new(keys(0));
     let ticketers = ways.each_ref().map(|way| Ticketer::new(&keys, way));
-    for (from, ticketer) in ticketers.iter().enumerate() {
-        let ticket = ticketer.encrypt(SESSION).expect("a ticket");
-        for (to, ticketer) in ticketers.iter().enumerate() {
-            assert_eq!(ticketer.decrypt(&ticket).is_some(), from == to, "{from} to {to}");
+    let ways = ticketers.each_ref().map(|ticketer| ticketer.verification(0));
+    for (from, way) in ways.iter().enumerate() {
+        let ticket = keys.encrypt(SESSION, way, 0).expect("a ticket");
+        for (to, way) in ways.iter().enumerate() {
+            let is_valid = keys.decrypt(&ticket, way, 0).is_some();
+            assert_eq!(is_valid, from == to, "{from} to {to}");
         }
+    }
+}
+
+#[test]
+fn a_session_with_a_certificate_is_resumed_for_one_period() {
+    let ways = [
+        ClientCertificates::None,
+        ClientCertificates::Optional(AUTHORITY.roots()),
+        ClientCertificates::Required(AUTHORITY.roots()),
+    ];
+    let keys = Arc::new(keys(0));
+    for (at, way) in ways.iter().enumerate() {
+        let ticketer = Ticketer::new(&keys, way);
+        let [first, last, next] = [0, PERIOD - 1, PERIOD].map(|now| ticketer.verification(now));
+        assert_eq!(first, last);
+        assert_eq!(first == next, at == 0, "{at}");
     }
 }

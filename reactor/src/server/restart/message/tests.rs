@@ -24,12 +24,17 @@ fn offer() -> Offer {
 /// What the other end of a pair receives if this is sent.
 fn received(message: &[u8], descriptors: usize) -> io::Result<(Offer, Vec<OwnedFd>)> {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    // Not the stream itself, which a copy would keep open.
-    let file = File::open("/dev/null").unwrap();
-    let all = vec![file.as_fd(); descriptors];
-    send(&ours, message, &all).unwrap();
-    drop(ours);
-    Offer::receive(&mut Lines::of(&theirs))
+    let message = message.to_vec();
+    // Of its own, as the message may not fit into the socket. If it is refused, the send fails.
+    let sender = thread::spawn(move || {
+        // Not the stream itself, which a copy would keep open.
+        let file = File::open("/dev/null").unwrap();
+        let _ = send(&ours, &message, &vec![file.as_fd(); descriptors]);
+    });
+    let received = Offer::receive(&mut Lines::of(&theirs));
+    drop(theirs);
+    sender.join().unwrap();
+    received
 }
 
 #[test]
