@@ -147,17 +147,20 @@ fn the_requests_and_the_connections_of_each_origin_of_an_http_proxy_are_shown() 
     assert_eq!(json["upstreams"][1], second);
 }
 
+/// The samples of the origin that listens, in each of these families.
+fn figures<const N: usize>(world: &mut World, families: [&str; N]) -> [Vec<u64>; N] {
+    let metrics = world.get("/metrics");
+    families.map(|family| {
+        let start = format!("sluicegate_upstream_{family}{{upstream=\"{ORIGIN}\"");
+        let lines = metrics.lines().filter(|line| line.starts_with(&start));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
+    })
+}
+
 #[test]
 fn a_connection_to_an_origin_of_an_http_proxy_is_counted_from_the_connect_to_its_end() {
     let (mut world, listener) = http_proxy(Remote::Silent);
-    let figures = |world: &mut World| {
-        let metrics = world.get("/metrics");
-        ["connections{", "connects_total{"].map(|family| {
-            let start = format!("sluicegate_upstream_{family}upstream=\"{ORIGIN}\"");
-            let lines = metrics.lines().filter(|line| line.starts_with(&start));
-            lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect::<Vec<u64>>()
-        })
-    };
+    let figures = |world: &mut World| figures(world, ["connections", "connects_total"]);
     let client = world.h.open_at(listener);
     world.h.feed(client, REQUEST);
     assert_eq!(figures(&mut world), [[1, 0], [0, 0]], "connecting");
@@ -170,6 +173,22 @@ fn a_connection_to_an_origin_of_an_http_proxy_is_counted_from_the_connect_to_its
     let far = world.h.accept(&origin());
     world.h.reset(far);
     assert_eq!(figures(&mut world), [[0, 0], [2, 0]], "a failure of an established connection");
+}
+
+#[test]
+fn a_tunnel_is_an_active_request_of_its_origin_until_it_ends() {
+    let (mut world, listener) = http_proxy(Remote::Listens);
+    let figures = |world: &mut World| figures(world, ["active_requests", "connections"]);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let client = world.h.open_at(listener);
+    world.h.feed(client, format!("GET / HTTP/1.1\r\nHost: h\r\n{upgrade}"));
+    let far = world.h.accept(&origin());
+    world.h.feed(far, format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}"));
+    assert!(world.text(client).starts_with("HTTP/1.1 101 "));
+    assert_eq!(figures(&mut world), [vec![1], vec![0, 0]], "upgraded");
+    world.h.finish(far);
+    world.h.finish(client);
+    assert_eq!(figures(&mut world), [vec![0], vec![0, 0]], "over");
 }
 
 #[test]
