@@ -68,7 +68,7 @@ const NOW: &[Column<Part>] = &[
     ("accepted", |it| each(it.rate("threads/*/counters/accepted"))),
     ("slow", |it| alarming(it.number("threads/*/slow_readers"))),
     ("queued", |it| bytes(it.number("threads/*/queued_bytes"))),
-    ("waiting", |it| count(it.number("threads/*/waiting_clients"))),
+    ("waiting", |it| count(it.number("threads/*/waiting"))),
     ("processor %", |it| count((100.0 * it.rate("process/cpu_seconds")).round())),
     ("memory", |it| bytes(it.number("process/resident_bytes"))),
     ("descriptors", |it| count(it.number("process/descriptors"))),

@@ -258,7 +258,7 @@ function showNow(now, old, threads, per) {
       ["aborted for memory", count(aborted), "in all", aborted ? "bad" : ""],
     ] : []),
     ["descriptors", known(descriptors, count), known(max_descriptors, most => `of ${count(most)}`)],
-    ...(now.upstreams.length ? [["waiting", count(total(it => it.waiting_clients))]] : []),
+    ...(now.upstreams.length ? [["waiting for upstreams", count(total(it => it.waiting))]] : []),
   ]);
 }
 

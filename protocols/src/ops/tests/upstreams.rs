@@ -55,7 +55,7 @@ fn the_state_and_the_connections_of_each_upstream_are_shown() {
         let found = value(&metrics, &format!("sluicegate_upstream_{name}{labels}"));
         assert_eq!(found, expected, "{name}{labels}");
     }
-    assert_eq!(value(&metrics, "sluicegate_upstream_waiting_clients{thread=\"0\"}"), 1.0);
+    assert_eq!(value(&metrics, "sluicegate_upstream_waiting{thread=\"0\"}"), 1.0);
     assert!(!metrics.contains("sluicegate_upstream_requests"), "it knows no requests");
     assert_eq!(world.h.reactor().snapshot().timers, 1, "only the one that tries the first again");
 }
@@ -69,7 +69,7 @@ fn upstreams_are_rows_of_the_json() {
         "connecting": 0, "open": 0, "connected": 0, "failed": 1, "requests": null,
     });
     assert_eq!(json["upstreams"][0], first);
-    assert_eq!(json["threads"][0]["waiting_clients"], 1);
+    assert_eq!(json["threads"][0]["waiting"], 1);
     assert_eq!(json["upstreams"].as_array().map(Vec::len), Some(2));
 }
 
@@ -135,7 +135,7 @@ fn the_requests_and_the_connections_of_each_origin_of_an_http_proxy_are_shown() 
         let found = value(&metrics, &format!("sluicegate_upstream_{name}{labels}"));
         assert_eq!(found, expected, "{name}{labels}");
     }
-    assert_eq!(value(&metrics, "sluicegate_upstream_waiting_clients{thread=\"0\"}"), 1.0);
+    assert_eq!(value(&metrics, "sluicegate_upstream_waiting{thread=\"0\"}"), 1.0);
 
     let response = world.get("/status.json");
     let json: Value = serde_json::from_str(body(&response)).expect("JSON");
