@@ -370,7 +370,7 @@ const RETRY_MS = 5000;
 function receive(data) {
   const now = JSON.parse(data);
   const old = before?.started === now.started ? before : null;
-
+  // A page that opens gets a sample at once. A rate over so short a time would jump.
   if (old && now.clock - old.clock < .5) return;
   show(now, old);
   before = now;
