@@ -140,10 +140,10 @@ const UPSTREAMS: &[Column<Part>] = &[
     ("open", |it| count(it.number("open"))),
     ("connecting", |it| count(it.number("connecting"))),
     ("connects", |it| each(it.rate("connected"))),
-    ("failed", |it| alarming(it.number("failed"))),
+    ("not connected", |it| alarming(it.number("failed"))),
     ("requests", |it| of_http(it, each(it.rate("requests/answered")))),
     ("active", |it| of_http(it, count(it.number("requests/active")))),
-    ("failed", |it| of_http(it, alarming(it.number("requests/failed")))),
+    ("unanswered", |it| of_http(it, alarming(it.number("requests/failed")))),
 ];
 
 const WARNINGS: &[Column<Part>] =
