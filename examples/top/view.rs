@@ -68,7 +68,7 @@ const NOW: &[Column<Part>] = &[
     ("accepted", |it| each(it.rate("threads/*/counters/accepted"))),
     ("slow", |it| alarming(it.number("threads/*/slow_readers"))),
     ("queued", |it| bytes(it.number("threads/*/queued_bytes"))),
-    ("waiting", |it| count(it.number("threads/*/waiting_clients"))),
+    ("waiting", |it| count(it.number("threads/*/waiting"))),
     ("processor %", |it| count((100.0 * it.rate("process/cpu_seconds")).round())),
     ("memory", |it| bytes(it.number("process/resident_bytes"))),
     ("descriptors", |it| count(it.number("process/descriptors"))),
@@ -140,10 +140,10 @@ const UPSTREAMS: &[Column<Part>] = &[
     ("open", |it| count(it.number("open"))),
     ("connecting", |it| count(it.number("connecting"))),
     ("connects", |it| each(it.rate("connected"))),
-    ("failed", |it| alarming(it.number("failed"))),
+    ("not connected", |it| alarming(it.number("failed"))),
     ("requests", |it| of_http(it, each(it.rate("requests/answered")))),
     ("active", |it| of_http(it, count(it.number("requests/active")))),
-    ("failed", |it| of_http(it, alarming(it.number("requests/failed")))),
+    ("unanswered", |it| of_http(it, alarming(it.number("requests/failed")))),
 ];
 
 const WARNINGS: &[Column<Part>] =

@@ -78,6 +78,10 @@ fn the_figures_of_the_time_between_two_samples_are_drawn() {
     assert_eq!(words(&lines, "a:1")[8..], ["–", "–", "–"], "connections are all it knows");
     assert_eq!(words(&lines, "b:1")[1..4], ["0", "down", "0"]);
     assert_eq!(words(&lines, "b:1")[6..], ["9", "1.0", "M/s", "2", "7"]);
+    let names = lines.iter().find(|line| line.starts_with("UPSTREAMS ")).expect("a head");
+    let mut names: Vec<_> = names.split("  ").map(str::trim).filter(|it| !it.is_empty()).collect();
+    names.sort_unstable();
+    assert!(names.is_sorted_by(|a, b| a < b), "each column has a name of its own: {names:?}");
     let memory = lines.iter().position(|line| line.starts_with("MEMORY ")).expect("a budget");
     assert_eq!(words(&lines[memory + 1..], "")[..], ["6.0", "MiB", "8.0", "MiB", "3", "4"]);
     assert!(lines.contains(&"warn      a disk .[2Jis slow".to_owned()), "{lines:#?}");

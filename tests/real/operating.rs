@@ -94,6 +94,8 @@ struct Operator {
     output: Receiver<String>,
     /// Where the server listens, and where its status listener does, once it runs.
     server: Option<(SocketAddr, SocketAddr)>,
+    /// The block that reloads the configuration, once it has run.
+    reload: String,
     root: TempDir,
 }
 
@@ -134,7 +136,7 @@ impl Operator {
         let lines = BufReader::new(shell.stdout()).lines().map_while(Result::ok);
         thread::spawn(move || lines.into_iter().try_for_each(|line| tell.send(line)));
         let input = shell.stdin();
-        Operator { shell, input, output, server: None, root }
+        Operator { shell, input, output, server: None, reload: String::new(), root }
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -289,8 +291,11 @@ impl Operator {
     }
 
     fn reload(&mut self, block: &str) {
+        let reloads = |it: &Operator| it.log().matches("configuration was reloaded").count();
+        let before = reloads(self);
         self.run(&both(block));
-        eventually("a reload", || self.log().contains("configuration was reloaded").then_some(()));
+        eventually("a reload", || (reloads(self) > before).then_some(()));
+        block.clone_into(&mut self.reload);
     }
 
     fn upgrade(&mut self, block: &str) {
@@ -304,6 +309,9 @@ impl Operator {
             is_over().then_some(())
         });
         assert_ne!(holder(self), before);
+        // The new process is the one that gets the signal.
+        let reload = self.reload.clone();
+        self.reload(&reload);
     }
 
     fn stop(&mut self, block: &str) {

@@ -63,7 +63,8 @@
 //! - An origin is ejected for a while after several consecutive failures before a response, unless
 //!   all origins are. A response with any status counts as a success.
 //! - An origin with [`max_connections`](crate::upstreams::UpstreamsOptions::max_connections)
-//!   unanswered requests gets no more. If all origins have reached this limit, the client gets 503.
+//!   active requests gets no more. A tunnel counts as one until it ends. If all origins have
+//!   reached this limit, the client gets 503.
 //!   The [client](crate::http::client::ClientOptions::waiting) of each origin limits how many
 //!   requests wait for a connection.
 //!

@@ -141,7 +141,7 @@ impl Exchange for Passage {
         let lines = &mut *self.shared.lines.borrow_mut();
         fields::write_response(lines, response, &self.shared, true);
         match deferred.switch(cx, lines) {
-            Some(client) => cx.hand_over(self.shared.tunnel, Some(client)),
+            Some(client) => cx.hand_over(self.shared.tunnel, Some((client, self.attempt))),
             None => cx.abort(),
         }
     }

@@ -2,6 +2,7 @@
 
 use sluicegate_reactor::{Context, Handler, Input};
 
+use super::origins::Attempt;
 use crate::http::ResponseStream;
 use crate::raw::relay::join;
 
@@ -11,8 +12,9 @@ use crate::raw::relay::join;
 pub(super) struct Tunnel;
 
 impl Handler for Tunnel {
-    /// The stream that keeps the connection of the client, which belongs to `Http`.
-    type Session = Option<ResponseStream>;
+    /// The stream that keeps the connection of the client, which belongs to `Http`, and the attempt
+    /// that counts the tunnel among the requests of the origin.
+    type Session = Option<(ResponseStream, Attempt)>;
 
     /// Never called: all connections are handed over.
     fn on_open(&mut self, _: &mut Context<'_>) -> Self::Session {
@@ -20,7 +22,7 @@ impl Handler for Tunnel {
     }
 
     fn on_ready(&mut self, cx: &mut Context<'_>, client: &mut Self::Session) {
-        if let Some(client) = client {
+        if let Some((client, _)) = client {
             join(cx, client.connection());
             // It has paused if bytes of the new protocol arrived before the response.
             cx.peer(client.connection()).resume();

@@ -65,7 +65,7 @@ fn thread(index: usize, sample: Option<&ThreadSample>) -> Value {
         "timers": snapshot.timers,
         "memory_bytes": snapshot.memory,
         "memory_budget_bytes": snapshot.memory_budget,
-        "waiting_clients": balancer.as_ref().map(|balancer| balancer.waiting),
+        "waiting": balancer.as_ref().map(|balancer| balancer.waiting),
         "turns": snapshot.turn_times.as_ref().map(histogram),
         "http": {
             "responses": CLASSES.into_iter().zip(http.responses).collect::<Value>(),

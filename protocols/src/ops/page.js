@@ -258,7 +258,7 @@ function showNow(now, old, threads, per) {
       ["aborted for memory", count(aborted), "in all", aborted ? "bad" : ""],
     ] : []),
     ["descriptors", known(descriptors, count), known(max_descriptors, most => `of ${count(most)}`)],
-    ...(now.upstreams.length ? [["waiting", count(total(it => it.waiting_clients))]] : []),
+    ...(now.upstreams.length ? [["waiting for upstreams", count(total(it => it.waiting))]] : []),
   ]);
 }
 
@@ -370,7 +370,7 @@ const RETRY_MS = 5000;
 function receive(data) {
   const now = JSON.parse(data);
   const old = before?.started === now.started ? before : null;
-
+  // A page that opens gets a sample at once. A rate over so short a time would jump.
   if (old && now.clock - old.clock < .5) return;
   show(now, old);
   before = now;

@@ -22,7 +22,7 @@ static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
 const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
     form-action 'none'; connect-src 'self'; img-src data:; \
     style-src 'sha256-dks5EoWw4g76Pwg/LbB94zb8HkB7BQGawBJuJPqL9+8='; \
-    script-src 'sha256-kd8/vkVHJL68BmYvj+VDrzu5MN4WMubOoCIfrofZ8R4='";
+    script-src 'sha256-ozvkEFmEqqKhLT2Dm/Qgmu5vtBUW7zuF23mppjTINKI='";
 
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 

@@ -41,6 +41,10 @@
 //! An upstream that recovers or is added to the list gets its full share of new connections only
 //! after [`slow_start`](UpstreamsOptions::slow_start).
 
+use std::io::ErrorKind;
+
+use sluicegate_reactor::Reason;
+
 mod balancer;
 mod hash;
 mod health;
@@ -55,3 +59,15 @@ pub use health::Change;
 pub use options::{Balance, Upstream, UpstreamsOptions};
 pub use set::{Choice, UpstreamId, Upstreams};
 pub use status::{BalancerStatus, Inspect, RequestCounts, UpstreamState, UpstreamStatus};
+
+/// Whether a connect has failed because of this process, not of the remote host.
+pub(crate) fn is_own_fault(why: Reason) -> bool {
+    matches!(
+        why,
+        Reason::Stopped
+            | Reason::Aborted
+            | Reason::MemoryBudget
+            | Reason::Panicked
+            | Reason::Unconnected(ErrorKind::QuotaExceeded)
+    )
+}

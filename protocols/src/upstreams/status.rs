@@ -50,7 +50,7 @@ pub struct UpstreamStatus {
     pub state: UpstreamState,
     /// The number of connections that are not established yet.
     pub connecting: u32,
-    /// The number of established connections.
+    /// The number of established connections, without those that were upgraded and are now tunnels.
     pub open: u32,
     /// The number of connections established so far.
     pub connected: u64,
@@ -65,7 +65,7 @@ pub struct UpstreamStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestCounts {
     /// The number of requests whose response is not complete. Those that wait for a connection
-    /// count too.
+    /// count too. A tunnel is active until it ends.
     pub active: u32,
     /// The number of requests so far whose response has begun, whatever its status.
     pub answered: u64,

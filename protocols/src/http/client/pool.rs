@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::exchange::Exchange;
 use super::options::ClientOptions;
 use super::request::host_of;
 use super::session::{ExchangeId, Place, Running, Session, Slot};
+use crate::upstreams::is_own_fault;
 
 /// The state that a client shares with the handler of its connections. No callback of an exchange
 /// is called from here: it may use the pool itself.
@@ -255,13 +256,7 @@ impl<E: Exchange> Shared<E> {
             return;
         }
         counts.connecting -= 1;
-        counts.failed += u64::from(!matches!(
-            why,
-            Reason::Stopped
-                | Reason::Aborted
-                | Reason::MemoryBudget
-                | Reason::Unconnected(ErrorKind::QuotaExceeded)
-        ));
+        counts.failed += u64::from(!is_own_fault(why));
     }
 
     /// The connections, and the number of requests that wait for one.

@@ -55,7 +55,7 @@ fn the_state_and_the_connections_of_each_upstream_are_shown() {
         let found = value(&metrics, &format!("sluicegate_upstream_{name}{labels}"));
         assert_eq!(found, expected, "{name}{labels}");
     }
-    assert_eq!(value(&metrics, "sluicegate_upstream_waiting_clients{thread=\"0\"}"), 1.0);
+    assert_eq!(value(&metrics, "sluicegate_upstream_waiting{thread=\"0\"}"), 1.0);
     assert!(!metrics.contains("sluicegate_upstream_requests"), "it knows no requests");
     assert_eq!(world.h.reactor().snapshot().timers, 1, "only the one that tries the first again");
 }
@@ -69,7 +69,7 @@ fn upstreams_are_rows_of_the_json() {
         "connecting": 0, "open": 0, "connected": 0, "failed": 1, "requests": null,
     });
     assert_eq!(json["upstreams"][0], first);
-    assert_eq!(json["threads"][0]["waiting_clients"], 1);
+    assert_eq!(json["threads"][0]["waiting"], 1);
     assert_eq!(json["upstreams"].as_array().map(Vec::len), Some(2));
 }
 
@@ -135,7 +135,7 @@ fn the_requests_and_the_connections_of_each_origin_of_an_http_proxy_are_shown() 
         let found = value(&metrics, &format!("sluicegate_upstream_{name}{labels}"));
         assert_eq!(found, expected, "{name}{labels}");
     }
-    assert_eq!(value(&metrics, "sluicegate_upstream_waiting_clients{thread=\"0\"}"), 1.0);
+    assert_eq!(value(&metrics, "sluicegate_upstream_waiting{thread=\"0\"}"), 1.0);
 
     let response = world.get("/status.json");
     let json: Value = serde_json::from_str(body(&response)).expect("JSON");
@@ -147,17 +147,20 @@ fn the_requests_and_the_connections_of_each_origin_of_an_http_proxy_are_shown() 
     assert_eq!(json["upstreams"][1], second);
 }
 
+/// The samples of the origin that listens, in each of these families.
+fn figures<const N: usize>(world: &mut World, families: [&str; N]) -> [Vec<u64>; N] {
+    let metrics = world.get("/metrics");
+    families.map(|family| {
+        let start = format!("sluicegate_upstream_{family}{{upstream=\"{ORIGIN}\"");
+        let lines = metrics.lines().filter(|line| line.starts_with(&start));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
+    })
+}
+
 #[test]
 fn a_connection_to_an_origin_of_an_http_proxy_is_counted_from_the_connect_to_its_end() {
     let (mut world, listener) = http_proxy(Remote::Silent);
-    let figures = |world: &mut World| {
-        let metrics = world.get("/metrics");
-        ["connections{", "connects_total{"].map(|family| {
-            let start = format!("sluicegate_upstream_{family}upstream=\"{ORIGIN}\"");
-            let lines = metrics.lines().filter(|line| line.starts_with(&start));
-            lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect::<Vec<u64>>()
-        })
-    };
+    let figures = |world: &mut World| figures(world, ["connections", "connects_total"]);
     let client = world.h.open_at(listener);
     world.h.feed(client, REQUEST);
     assert_eq!(figures(&mut world), [[1, 0], [0, 0]], "connecting");
@@ -170,6 +173,22 @@ fn a_connection_to_an_origin_of_an_http_proxy_is_counted_from_the_connect_to_its
     let far = world.h.accept(&origin());
     world.h.reset(far);
     assert_eq!(figures(&mut world), [[0, 0], [2, 0]], "a failure of an established connection");
+}
+
+#[test]
+fn a_tunnel_is_an_active_request_of_its_origin_until_it_ends() {
+    let (mut world, listener) = http_proxy(Remote::Listens);
+    let figures = |world: &mut World| figures(world, ["active_requests", "connections"]);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let client = world.h.open_at(listener);
+    world.h.feed(client, format!("GET / HTTP/1.1\r\nHost: h\r\n{upgrade}"));
+    let far = world.h.accept(&origin());
+    world.h.feed(far, format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}"));
+    assert!(world.text(client).starts_with("HTTP/1.1 101 "));
+    assert_eq!(figures(&mut world), [vec![1], vec![0, 0]], "upgraded");
+    world.h.finish(far);
+    world.h.finish(client);
+    assert_eq!(figures(&mut world), [vec![0], vec![0, 0]], "over");
 }
 
 #[test]

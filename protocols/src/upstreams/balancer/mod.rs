@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use sluicegate_reactor::{
     Sessions, Target, Timeout, Turn,
 };
 
-use super::{Balance, BalancerStatus, Inspect, Upstream, UpstreamId, Upstreams};
+use super::{Balance, BalancerStatus, Inspect, Upstream, UpstreamId, Upstreams, is_own_fault};
 use crate::proxy_protocol::{Header, Version};
 use crate::raw::relay::join;
 use crate::warnings::Warnings;
@@ -237,14 +237,8 @@ impl Handler for Balancer {
                 }
                 self.serve_queue(cx);
             }
-            Role::Check(id) => match why {
-                Reason::Stopped
-                | Reason::Aborted
-                | Reason::MemoryBudget
-                | Reason::Unconnected(ErrorKind::QuotaExceeded) => {}
-                _ => self.checked(cx, id, false),
-            },
-            Role::Checked => {}
+            Role::Check(id) if !is_own_fault(why) => self.checked(cx, id, false),
+            Role::Check(_) | Role::Checked => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use sluicegate_reactor::{ConnId, Connector, Reason, Receive, Sessions, Turn};
 use super::{Balancer, Role, Session};
 use crate::proxy_protocol::{Header, SendProxy};
 use crate::raw::relay::describe;
-use crate::upstreams::{Choice, Upstream, UpstreamId};
+use crate::upstreams::{Choice, Upstream, UpstreamId, is_own_fault};
 
 /// A client, as it and the connection to its upstream know it.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ impl Balancer {
                 self.warnings.warn(cx.now(), format_args!("cannot connect to upstreams: {why}"));
                 cx.peer(client.id).close();
             }
-            Reason::Stopped | Reason::Aborted | Reason::MemoryBudget | Reason::Panicked => {
+            why if is_own_fault(why) => {
                 self.upstreams.given_up(id);
                 cx.peer(client.id).abort();
             }
