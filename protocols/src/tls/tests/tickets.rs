@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use super::*;
 use crate::tls::ClientCertificates;
 use crate::tls::tickets::{PERIOD, TicketKeys, Ticketer};
