@@ -389,8 +389,9 @@ pub(crate) fn a_reactor_that_stops_leaves_no_response_that_only_looks_whole() {
         sim.after(when, Sim::stop);
         sim.run();
         let seen = seen.borrow();
-        for (client, asked, is_cut) in all {
-            check(&client, &asked, is_cut, &seen.logged);
+        for (client, asked, _) in all {
+            // A reactor that got no time may not have read what there is of a request.
+            check(&client, &asked, true, &seen.logged);
         }
         check_end(&seen, &alive);
     });

@@ -48,11 +48,12 @@ fn body_of<'a>(head: &str, rest: &'a [u8], is_head: bool) -> (Vec<u8>, bool, &'a
     (body, false, &[])
 }
 
-/// Checks what a client has received. Returns whether it is all that it could expect.
+/// Checks what a client has received, which may end with 408 if its last request `may_be_late`.
+/// Returns whether it is all that it could expect.
 pub(super) fn check(
     client: &Client,
     all: &[Asked],
-    is_cut: bool,
+    may_be_late: bool,
     logged: &BTreeMap<usize, (u16, u64)>,
 ) -> bool {
     let received = client.received();
@@ -77,7 +78,7 @@ pub(super) fn check(
             assert!(body.len() <= expected && body == noise(body.len()), "{plan:?} is not exact");
             is_whole |= body.len() == expected && !head.contains("\r\nTransfer-Encoding");
             assert!(!is_whole || body.len() == expected, "{plan:?} is short");
-        } else if status == 408 && is_cut {
+        } else if status == 408 && may_be_late {
             return true;
         } else {
             let is_possible = plan.body == "saved" && matches!(status, 500 | 503 | 507);
