@@ -124,6 +124,7 @@
 //! | `tunnel` | connections after an upgrade |
 //! | `fields`, `rules`, `failure`, `options` | header fields, failures, options |
 
+mod attempt;
 mod failure;
 mod fields;
 mod options;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sluicegate_reactor::{Reactor, Target, Turn};
 
+use super::attempt::Attempt;
 use super::options::ForwardOptions;
 use super::passage::Passage;
 use crate::http::client::{Client, ConnectionCounts, ExchangeId, Request};
@@ -48,9 +49,7 @@ impl Origins {
         tried: &[UpstreamId],
     ) -> Option<Attempt> {
         match self.upstreams.borrow_mut().choose(now, source, tried) {
-            Choice::Connect(id) => {
-                Some(Attempt { upstreams: self.upstreams.clone(), id, state: State::Pending })
-            }
+            Choice::Connect(id) => Some(Attempt::new(self.upstreams.clone(), id)),
             Choice::Wait | Choice::Exhausted => None,
         }
     }
@@ -91,61 +90,6 @@ impl std::fmt::Display for Origins {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<_> = self.clients.iter().map(|(_, client)| client.origin()).collect();
         f.write_str(&names.join(", "))
-    }
-}
-
-/// A request at an origin, which counts among the connections of its upstream until it is dropped.
-pub(super) struct Attempt {
-    upstreams: Rc<RefCell<Upstreams>>,
-    id: UpstreamId,
-    state: State,
-}
-
-/// The reports about an attempt that the upstreams have received.
-#[derive(PartialEq, Eq)]
-enum State {
-    /// Nothing yet.
-    Pending,
-    /// That the origin has answered.
-    Answered,
-    /// That it has failed, or is over.
-    Over,
-}
-
-impl Attempt {
-    pub(super) fn id(&self) -> UpstreamId {
-        self.id
-    }
-
-    /// The head of the response has arrived.
-    pub(super) fn note_answer(&mut self, now: Duration) {
-        if self.state == State::Pending {
-            self.state = State::Answered;
-            let mut upstreams = self.upstreams.borrow_mut();
-            let change = upstreams.connected(self.id, now);
-            upstreams.log(self.id, change);
-        }
-    }
-
-    /// There will be no response, which counts against the origin.
-    pub(super) fn note_failure(&mut self, now: Duration) {
-        if self.state == State::Pending {
-            self.state = State::Over;
-            let mut upstreams = self.upstreams.borrow_mut();
-            let change = upstreams.failed(self.id, now);
-            upstreams.log(self.id, change);
-        }
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        let mut upstreams = self.upstreams.borrow_mut();
-        match self.state {
-            State::Pending => upstreams.given_up(self.id),
-            State::Answered => upstreams.closed(self.id),
-            State::Over => {}
-        }
     }
 }
 

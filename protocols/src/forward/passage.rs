@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use sluicegate_reactor::{ConnId, Context, Sent, Turn};
 
+use super::attempt::Attempt;
 use super::failure::{counts, is_of_origin, is_unsent, status_of};
 use super::fields;
-use super::origins::{Attempt, Retry};
+use super::origins::Retry;
 use super::shared::Shared;
 use crate::http::client::{ClientError, Exchange, RequestStream, Response, Take, Trailers};
 use crate::http::{Answered, Deferred, Reply, ResponseStream};

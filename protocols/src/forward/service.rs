@@ -10,9 +10,10 @@ use std::rc::Rc;
 
 use sluicegate_reactor::{ConnId, Reactor, Receive, Sent, Sessions, Target, Turn};
 
+use super::attempt::Attempt;
 use super::fields;
 use super::options::{ForwardOptions, HostField};
-use super::origins::{Attempt, Current, Origins, Retry};
+use super::origins::{Current, Origins, Retry};
 use super::passage::{Answer, BULK, Passage, Upload};
 use super::rules::FieldRules;
 use super::shared::Shared;

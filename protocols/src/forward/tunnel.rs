@@ -2,7 +2,7 @@
 
 use sluicegate_reactor::{Context, Handler, Input};
 
-use super::origins::Attempt;
+use super::attempt::Attempt;
 use crate::http::ResponseStream;
 use crate::raw::relay::join;
 
