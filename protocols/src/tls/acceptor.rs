@@ -11,6 +11,7 @@ use rustls::server::danger::ClientCertVerifier;
 use sluicegate_reactor::Address;
 use sluicegate_reactor::transport::{Factory, Transport, probe_kernel};
 
+use super::client_certificates::ClientCertificates;
 use super::connection::Connection;
 use super::counters::TlsCounters;
 use super::identity::{ByName, Identity};
@@ -67,20 +68,6 @@ impl Default for AcceptorOptions {
             kernel: false,
         }
     }
-}
-
-/// Whether clients must present certificates.
-#[derive(Clone, Debug, Default)]
-pub enum ClientCertificates {
-    /// Client certificates are not requested.
-    #[default]
-    None,
-    /// Clients may present a certificate. If they do, the handshake fails unless one of these
-    /// authorities has signed it.
-    Optional(Roots),
-    /// The handshake fails unless the client presents a certificate that one of these authorities
-    /// has signed.
-    Required(Roots),
 }
 
 /// Creates the TLS transports of a server, for [`Listen::transport`](sluicegate_reactor::Listen).

@@ -185,6 +185,7 @@
 //! `tls-aws-lc`.
 
 mod acceptor;
+mod client_certificates;
 mod client_hello;
 mod connection;
 mod connector;
@@ -205,7 +206,8 @@ use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 
-pub use acceptor::{Acceptor, AcceptorOptions, ClientCertificates};
+pub use acceptor::{Acceptor, AcceptorOptions};
+pub use client_certificates::ClientCertificates;
 pub(crate) use client_hello::is_server_name;
 pub use client_hello::{ClientHello, ClientHelloError};
 pub use connection::Connection;

@@ -27,7 +27,7 @@ use rustls::pki_types::{TrustAnchor, UnixTime};
 use rustls::server::ProducesTickets;
 use zeroize::Zeroizing;
 
-use super::acceptor::ClientCertificates;
+use super::client_certificates::ClientCertificates;
 
 /// How long a key encrypts tickets, in seconds. After that, it decrypts them for the same time.
 /// With random nonces, a key must not encrypt more than 2^32 tickets (NIST SP 800-38D, section
