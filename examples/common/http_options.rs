@@ -51,10 +51,7 @@ impl Log {
             Format::Combined => LogFormat::Combined,
             Format::Json => LogFormat::Json,
         };
-        let start = |path: &PathBuf| {
-            let path = path.clone();
-            AccessLog::start(format, move || open(&path))
-        };
+        let start = |path: &PathBuf| AccessLog::start(format, open(path)?);
         self.access_log.as_ref().map(start).transpose()
     }
 }
@@ -63,10 +60,8 @@ impl Log {
 pub(crate) fn reopen(log: &AccessLog, options: &Log) -> Read {
     let (log, path) = (log.clone(), options.access_log.clone());
     Box::new(move || {
-        // The thread that writes the log opens it again. Here it shows whether it can.
-        path.as_deref().map(open).transpose()?;
-        let log = log.clone();
-        Ok(Box::new(move || log.reopen()))
+        let (log, opened) = (log.clone(), path.as_deref().map(open).transpose()?);
+        Ok(Box::new(move || opened.into_iter().for_each(|file| log.switch(file))))
     })
 }
 

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// Most bytes of lines that wait to be written. Further lines are dropped.
 pub(super) const MOST: usize = 8 << 20;
 
+/// Where lines are written.
+pub(super) type Out = Box<dyn Write + Send>;
+
 /// The lines that wait to be written.
 #[derive(Default)]
 pub(super) struct Lines {
@@ -20,8 +23,8 @@ struct State {
     waiting: Vec<u8>,
     /// Lines dropped since the last warning.
     dropped: u64,
-    /// Whether the log must be reopened.
-    reopen: bool,
+    /// Where further lines are to be written, if elsewhere.
+    next_out: Option<Out>,
     /// No more lines are added.
     over: bool,
     /// No more lines are written.
@@ -31,7 +34,7 @@ struct State {
 /// The next action of the thread.
 enum Step {
     Write,
-    Reopen,
+    Switch(Out),
     /// Write what is left, once.
     End,
 }
@@ -55,9 +58,10 @@ impl Lines {
         }
     }
 
-    /// Makes the thread open the log again.
-    pub(super) fn reopen(&self) {
-        self.lock().reopen = true;
+    /// Makes the thread write to `out` from now on.
+    pub(super) fn switch(&self, out: Out) {
+        // The one that it replaces is dropped after the lock is released.
+        let _replaced = self.lock().next_out.replace(out);
         self.changed.notify_all();
     }
 
@@ -77,24 +81,17 @@ impl Lines {
     /// Writes waiting lines in as few calls as possible, until [`end`](Lines::end) or until the
     /// reader is gone. After any other error, such as a full disk, it tries again after `pause`, so
     /// that lines stay whole.
-    pub(super) fn write<W: Write>(
-        &self,
-        mut out: W,
-        mut open: impl FnMut() -> io::Result<W>,
-        pause: Duration,
-        warn: impl Fn(String),
-    ) {
+    pub(super) fn write(&self, mut out: Out, pause: Duration, warn: impl Fn(String)) {
         let mut taken = Vec::new();
         let mut last_warning = LastWarning::default();
         loop {
-            let step = self.next(&mut taken);
-            if let Step::Reopen = step {
-                match open() {
-                    Ok(new) => out = new,
-                    Err(error) => warn(format!("cannot be reopened: {error}")),
+            let step = match self.next(&mut taken) {
+                Step::Switch(next) => {
+                    out = next;
+                    continue;
                 }
-                continue;
-            }
+                step => step,
+            };
             let error = write(&mut out, &mut taken).err();
             let is_gone = error.as_ref().is_some_and(|it| it.kind() == ErrorKind::BrokenPipe);
             let ends = is_gone || matches!(step, Step::End);
@@ -112,7 +109,7 @@ impl Lines {
                 return;
             }
             if error.is_some() {
-                let waits = |state: &mut State| !state.over && !state.reopen;
+                let waits = |state: &mut State| !state.over && state.next_out.is_none();
                 drop(self.changed.wait_timeout_while(self.lock(), pause, waits));
             }
         }
@@ -140,11 +137,15 @@ impl Lines {
     /// Waits until there is something to do. Moves the waiting lines to `taken`.
     fn next(&self, taken: &mut Vec<u8>) -> Step {
         let mut state = self.lock();
-        while state.waiting.is_empty() && taken.is_empty() && !state.over && !state.reopen {
+        while state.waiting.is_empty()
+            && taken.is_empty()
+            && !state.over
+            && state.next_out.is_none()
+        {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if mem::take(&mut state.reopen) {
-            return Step::Reopen;
+        if let Some(out) = state.next_out.take() {
+            return Step::Switch(out);
         }
         if state.over {
             taken.append(&mut state.waiting);

@@ -33,21 +33,20 @@
 //! # fn main() -> std::io::Result<()> {
 //! # let directory = std::env::temp_dir();
 //! # let path = directory.join(format!("sluicegate-{}.log", std::process::id()));
-//! # let at = path.clone();
-//! let open = move || File::options().append(true).create(true).open(&path);
-//! let log = AccessLog::start(LogFormat::Combined, open)?;
+//! let file = File::options().append(true).create(true).open(&path)?;
+//! let log = AccessLog::start(LogFormat::Combined, file)?;
 //! let hello = Hello { log: log.clone() };
 //! # drop((hello, log));
-//! # std::fs::remove_file(at)?;
+//! # std::fs::remove_file(path)?;
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Rotation
 //!
-//! Rename the file, then call [`reopen`](AccessLog::reopen): the thread reopens the log in the same
-//! way as at the start, and writes all further lines there. Every line is in exactly one of the two
-//! files. For logrotate, call it when the process gets SIGHUP, as `examples/http.rs` does.
+//! Rename the file, open another one with the same name, and call [`switch`](AccessLog::switch): all
+//! further lines are written there. Every line is in exactly one of the two files. For logrotate, do
+//! this when the process gets SIGHUP, as `examples/http.rs` does.
 //!
 //! # Failures
 //!
@@ -57,7 +56,6 @@
 //! |---|---|
 //! | the disk or the reader is too slow | up to 8 MiB of lines wait; further ones are dropped and counted |
 //! | a write fails, as on a full disk | it is retried every second; lines wait in the meantime |
-//! | the log cannot be opened again | lines are written to the previous file |
 //! | the reader of a pipe is gone | logging ends |
 //!
 //! When the last [`AccessLog`] is dropped, the waiting lines are written, for at most one second.
@@ -127,21 +125,16 @@ pub struct AccessLog {
 struct Owner(Arc<Lines>);
 
 impl AccessLog {
-    /// Opens a log and starts the thread that writes it. `open` is called immediately, and again
-    /// for each [`reopen`](AccessLog::reopen).
+    /// Starts the thread that writes the log to `out`, such as a file opened for appending.
     ///
     /// # Errors
-    /// The error of `open`, or of starting the thread.
-    pub fn start<W: Write + Send + 'static>(
-        format: LogFormat,
-        mut open: impl FnMut() -> io::Result<W> + Send + 'static,
-    ) -> io::Result<AccessLog> {
-        let out = open()?;
+    /// The error of starting the thread.
+    pub fn start(format: LogFormat, out: impl Write + Send + 'static) -> io::Result<AccessLog> {
         let lines = Arc::new(Lines::default());
         let waiting = Arc::clone(&lines);
         // This thread also logs the warnings: their reader may be as slow as that of the lines.
         let write =
-            move || waiting.write(out, open, PAUSE, |text| log::warn!("access log: {text}"));
+            move || waiting.write(Box::new(out), PAUSE, |text| log::warn!("access log: {text}"));
         thread::Builder::new().name("access log".into()).spawn(write)?;
         Ok(AccessLog { format, lines: Arc::new(Owner(lines)) })
     }
@@ -155,13 +148,11 @@ impl AccessLog {
         });
     }
 
-    /// Makes the thread reopen the log. Lines that are still waiting, and all later ones, are
-    /// written to the new file. If the log cannot be opened, a warning is logged and the previous
-    /// file is kept.
+    /// Makes the thread write to `out` instead: lines that are still waiting, and all later ones.
     ///
     /// This takes a lock, so it must not be called in a signal handler.
-    pub fn reopen(&self) {
-        self.lines.0.reopen();
+    pub fn switch(&self, out: impl Write + Send + 'static) {
+        self.lines.0.switch(Box::new(out));
     }
 }
 

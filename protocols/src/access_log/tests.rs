@@ -1,7 +1,5 @@
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,20 +11,31 @@ fn add(lines: &Lines, line: impl std::fmt::Display) {
     lines.add(|out| writeln!(out, "{line}"));
 }
 
-/// Writes to `out`, which is never opened again, and tries again without a pause. Returns the
-/// warnings.
-fn write(lines: &Lines, out: impl Write) -> Vec<String> {
-    write_to_each(lines, [out].into())
+/// Writes to `out` first, and tries again without a pause. Returns the warnings.
+fn write(lines: &Lines, out: impl Write + Send + 'static) -> Vec<String> {
+    let warnings = Mutex::new(Vec::new());
+    lines.write(Box::new(out), Duration::ZERO, |text| warnings.lock().unwrap().push(text));
+    warnings.into_inner().unwrap()
 }
 
-/// Writes to the first of the outputs, and to the next one after each request to reopen the log. If
-/// there is none, the log cannot be opened.
-fn write_to_each<W: Write>(lines: &Lines, mut outs: VecDeque<W>) -> Vec<String> {
-    let warnings = RefCell::new(Vec::new());
-    let first = outs.pop_front().expect("an output");
-    let open = || outs.pop_front().ok_or_else(|| ErrorKind::NotFound.into());
-    lines.write(first, open, Duration::ZERO, |text| warnings.borrow_mut().push(text));
-    warnings.into_inner()
+/// What was written. Clones share it.
+#[derive(Clone, Default)]
+struct Content(Arc<Mutex<Vec<u8>>>);
+
+impl Content {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Content {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]
@@ -37,27 +46,26 @@ fn lines_beyond_the_limit_are_dropped_and_counted() {
         add(&lines, number);
     }
     lines.end();
-    let mut logged = Vec::new();
-    assert_eq!(write(&lines, &mut logged), ["the reader is too slow; 10 lines lost"]);
-    assert_eq!(logged.len(), MOST + 1);
+    let logged = Content::default();
+    assert_eq!(write(&lines, logged.clone()), ["the reader is too slow; 10 lines lost"]);
+    assert_eq!(logged.text().len(), MOST + 1);
     assert!(lines.wait_for_end(Duration::ZERO));
 }
 
 /// A disk with room for `room` bytes. It refuses more `refusals` times; then it has room again, and
 /// the log ends.
-struct Disk<'a> {
-    lines: &'a Lines,
-    content: Vec<u8>,
+struct Disk {
+    lines: Arc<Lines>,
+    content: Content,
     room: usize,
     refusals: usize,
 }
 
-impl Write for Disk<'_> {
+impl Write for Disk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.refusals == 0 {
             self.lines.end();
-            self.content.extend_from_slice(bytes);
-            return Ok(bytes.len());
+            return self.content.write(bytes);
         }
         let count = bytes.len().min(self.room);
         if count == 0 {
@@ -65,8 +73,7 @@ impl Write for Disk<'_> {
             return Err(ErrorKind::StorageFull.into());
         }
         self.room -= count;
-        self.content.extend_from_slice(&bytes[..count]);
-        Ok(count)
+        self.content.write(&bytes[..count])
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -77,25 +84,25 @@ impl Write for Disk<'_> {
 #[test]
 fn a_disk_that_has_room_again_gets_whole_lines() {
     for refusals in [1, 2, 10] {
-        let lines = Lines::default();
+        let (lines, content) = (Arc::new(Lines::default()), Content::default());
         (0..100).for_each(|number| add(&lines, number));
-        let mut disk = Disk { lines: &lines, content: Vec::new(), room: 123, refusals };
-        let warnings = write(&lines, &mut disk);
+        let disk = Disk { lines: lines.clone(), content: content.clone(), room: 123, refusals };
+        let warnings = write(&lines, disk);
         // More than one, if that takes more than a second.
         assert!(warnings.iter().all(|text| text == "no storage space; 0 lines lost"));
-        let content = String::from_utf8(disk.content).unwrap();
+        let content = content.text();
         assert!(content.lines().eq((0..100).map(|number| number.to_string())), "{content}");
     }
 }
 
 #[test]
 fn lines_that_a_full_disk_refuses_at_the_end_are_counted() {
-    let lines = Lines::default();
+    let (lines, content) = (Arc::new(Lines::default()), Content::default());
     (10..20).for_each(|number| add(&lines, number));
     lines.end();
-    let mut disk = Disk { lines: &lines, content: Vec::new(), room: 8, refusals: 1 };
-    assert_eq!(write(&lines, &mut disk), ["no storage space; 8 lines lost"]);
-    assert_eq!(disk.content, b"10\n11\n12");
+    let disk = Disk { lines: lines.clone(), content: content.clone(), room: 8, refusals: 1 };
+    assert_eq!(write(&lines, disk), ["no storage space; 8 lines lost"]);
+    assert_eq!(content.text(), "10\n11\n12");
 }
 
 #[test]
@@ -138,30 +145,29 @@ fn reactors_do_not_wait_while_a_warning_is_logged() {
             });
             assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(()), "{kind}");
         };
-        let open = || Err(ErrorKind::NotFound.into());
-        lines.write(Broken(kind), open, Duration::ZERO, warn);
+        lines.write(Box::new(Broken(kind)), Duration::ZERO, warn);
     }
 }
 
-/// A file of a log that is opened again while a line is being written to it.
-struct Rotated<'a> {
-    lines: &'a Lines,
+/// A file of a log that is rotated, twice, while a line is being written to it.
+struct Rotated {
+    lines: Arc<Lines>,
     number: usize,
-    content: &'a RefCell<Vec<String>>,
+    content: Content,
 }
 
-impl Write for Rotated<'_> {
+impl Write for Rotated {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = String::from_utf8_lossy(bytes);
-        self.content.borrow_mut().push(format!("{}: {text}", self.number));
-        match self.number {
-            2 => self.lines.end(),
-            _ => {
-                self.lines.reopen();
-                add(self.lines, format!("line {}", self.number + 1));
-            }
+        write!(self.content, "{}: ", self.number)?;
+        let (lines, number) = (self.lines.clone(), self.number + 1);
+        if number == 3 {
+            lines.end();
+        } else {
+            add(&lines, format!("line {number}"));
+            let content = self.content.clone();
+            self.lines.switch(Box::new(Rotated { lines, number, content }));
         }
-        Ok(bytes.len())
+        self.content.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -170,35 +176,26 @@ impl Write for Rotated<'_> {
 }
 
 #[test]
-fn row_38_a_log_that_is_opened_again_loses_no_line() {
-    let (lines, content) = (Lines::default(), RefCell::default());
+fn row_38_a_log_that_is_rotated_loses_no_line() {
+    let (lines, content) = (Arc::new(Lines::default()), Content::default());
     add(&lines, "line 0");
-    let files = (0..3).map(|number| Rotated { lines: &lines, number, content: &content });
-    assert!(write_to_each(&lines, files.collect()).is_empty());
-    assert_eq!(*content.borrow(), ["0: line 0\n", "1: line 1\n", "2: line 2\n"]);
-}
-
-#[test]
-fn a_log_that_cannot_be_opened_again_keeps_its_file() {
-    let lines = Lines::default();
-    add(&lines, "a line");
-    lines.reopen();
-    lines.end();
-    let mut logged = Vec::new();
-    assert_eq!(write(&lines, &mut logged), ["cannot be reopened: entity not found"]);
-    assert_eq!(logged, b"a line\n");
+    let first = Rotated { lines: lines.clone(), number: 0, content: content.clone() };
+    assert!(write(&lines, first).is_empty());
+    assert_eq!(content.text(), "0: line 0\n1: line 1\n2: line 2\n");
 }
 
 #[test]
 fn a_full_disk_is_left_for_another_one() {
-    let lines = Lines::default();
+    let lines = Arc::new(Lines::default());
     (0..100).for_each(|number| add(&lines, number));
-    let full = Disk { lines: &lines, content: Vec::new(), room: 0, refusals: usize::MAX };
-    let empty = Disk { lines: &lines, content: Vec::new(), room: 0, refusals: 0 };
-    let (mut full, mut empty) = (full, empty);
-    lines.reopen();
-    assert!(write_to_each(&lines, [&mut full, &mut empty].into()).is_empty());
-    assert_eq!(empty.content.iter().filter(|byte| **byte == b'\n').count(), 100);
+    let disk = |refusals| {
+        let content = Content::default();
+        (Disk { lines: lines.clone(), content: content.clone(), room: 0, refusals }, content)
+    };
+    let ((full, _), (empty, content)) = (disk(usize::MAX), disk(0));
+    lines.switch(Box::new(empty));
+    assert!(write(&lines, full).is_empty());
+    assert_eq!(content.text().lines().count(), 100);
 }
 
 #[test]
