@@ -135,6 +135,7 @@
 //! |---|---|
 //! | `cargo test` | runs the seeds 0 to 199 of each scenario; seed 0 has no faults |
 //! | `SLUICEGATE_SEEDS=100000 cargo test --release` | runs 100,000 seeds |
+//! | `SLUICEGATE_SEEDS=50000..100000 cargo test --release` | runs the second half of them |
 //! | `SLUICEGATE_SEED=17 cargo test NAME` | runs seed 17 only, and writes its trace to standard error |
 //!
 //! A seed that fails is run again immediately. The panic message ends with the last 200 lines of

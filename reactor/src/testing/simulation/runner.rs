@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::env;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
@@ -13,8 +14,8 @@ use crate::testing::sealing;
 const SEEDS: u64 = 200;
 /// The default number within `through`: the scenario also runs without it, or through several.
 const SEALED_SEEDS: u64 = 50;
-/// The variable that sets how many seeds are run.
-const COUNT: &str = "SLUICEGATE_SEEDS";
+/// The variable that sets which seeds are run.
+const RANGE: &str = "SLUICEGATE_SEEDS";
 /// The variable that selects a single seed.
 const ONE: &str = "SLUICEGATE_SEED";
 
@@ -51,6 +52,7 @@ const ONE: &str = "SLUICEGATE_SEED";
 /// | environment variable | effect |
 /// |---|---|
 /// | `SLUICEGATE_SEEDS=100000` | runs the seeds 0 to 99,999 instead of 0 to 199, or 0 to 49 within [`through`](crate::testing::through) |
+/// | `SLUICEGATE_SEEDS=50000..100000` | runs the seeds 50,000 to 99,999, to divide a long run |
 /// | `SLUICEGATE_SEED=17` | runs seed 17 only, and writes its trace to standard error |
 #[derive(Clone, Debug)]
 pub struct Simulation {
@@ -81,15 +83,15 @@ impl Simulation {
     ///
     /// # Panics
     /// If a run fails; the message has the last events and the command that repeats the run. Also
-    /// if one of the environment variables is not a number.
+    /// if one of the environment variables is invalid.
     pub fn run(&self, scenario: impl Fn(&mut Sim)) {
-        if let Some(seed) = number(ONE) {
+        if let Some(seed) = variable(ONE, |text| text.parse().ok()) {
             return self.run_seed(seed, Mode::Live, &scenario).1.unwrap_or_else(|failure| {
                 panic!("seed {seed} fails: {}", message(&*failure));
             });
         }
         let seeds = if sealing::current().is_some() { SEALED_SEEDS } else { SEEDS };
-        for seed in 0..number(COUNT).unwrap_or(seeds) {
+        for seed in variable(RANGE, parse_range).unwrap_or(0..seeds) {
             if self.run_seed(seed, Mode::Off, &scenario).1.is_err() {
                 self.report(seed, &scenario);
             }
@@ -129,9 +131,15 @@ impl Simulation {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
-    let value = env::var(variable).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{variable}={value} is not a number")))
+fn variable<T>(name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let text = env::var(name).ok()?;
+    Some(parse(&text).unwrap_or_else(|| panic!("{name}={text} is invalid")))
+}
+
+/// Parses a number of seeds, or the first one and the one behind the last.
+fn parse_range(text: &str) -> Option<Range<u64>> {
+    let (start, end) = text.split_once("..").unwrap_or(("0", text));
+    Some(start.parse().ok()?..end.parse().ok()?)
 }
 
 /// The message of a panic.
@@ -178,6 +186,15 @@ mod tests {
         let command = format!(" cargo test {}::{name} -- --exact\n", module_path!());
         let command = command.replace("sluicegate_reactor::", "");
         assert!(text.contains("SLUICEGATE_SEED=") && text.ends_with(&command), "{text}");
+    }
+
+    #[test]
+    fn seeds_are_a_number_or_a_range() {
+        let cases =
+            [("3", Some(0..3)), ("5..9", Some(5..9)), ("", None), ("5..", None), ("x", None)];
+        for (text, range) in cases {
+            assert_eq!(parse_range(text), range, "{text}");
+        }
     }
 
     struct Echo;
