@@ -106,7 +106,7 @@ fn forward_connections(mut options: Options) -> Result<(), Failure> {
     let threads = 0..options.server.threads;
     let (replace, replacing): (Vec<_>, Vec<_>) = threads.clone().map(|_| mailbox()).unzip();
     let (inspect, inspecting): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
-    options.server.status.balancers = inspect.clone();
+    options.server.status.upstreams = inspect.clone();
     let threads = replace.into_iter().zip(inspect);
     let threads = threads.map(|(replace, inspect)| Thread { replace, inspect }).collect();
     let (control, reload) = Control::new(loader.clone(), targets, upstreams.clone(), threads);
@@ -149,7 +149,7 @@ fn forward_requests(mut options: Options) -> Result<(), Failure> {
     forward.check()?;
     let threads = 0..options.server.threads;
     let (inspect, inspecting): (Vec<_>, _) = threads.map(|_| mailbox()).unzip();
-    options.server.status.balancers = inspect;
+    options.server.status.upstreams = inspect;
     let opened = options.server.open(options.limits())?;
     let log = options.log.start()?;
     if let Some(log) = &log {

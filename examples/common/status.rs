@@ -24,9 +24,9 @@ pub(crate) struct Status {
     /// Whether the server should get traffic.
     #[arg(skip)]
     pub(crate) readiness: Readiness,
-    /// The balancer or the forwarding service of each thread, if the program has them.
+    /// The balancer or the forwarding service of each thread, if the program has one.
     #[arg(skip)]
-    pub(crate) balancers: Vec<Handle<Inspect>>,
+    pub(crate) upstreams: Vec<Handle<Inspect>>,
 }
 
 impl Status {
@@ -50,7 +50,7 @@ impl Status {
             readiness: self.readiness.clone(),
             warnings: WARNINGS.clone(),
             tls: acceptor.map(Acceptor::counters),
-            balancers: self.balancers.clone(),
+            upstreams: self.upstreams.clone(),
         };
         let parts = self.at.as_ref().map(|_| StatusPart::for_threads(options, threads.into()));
         parts.into_iter().flatten().map(Some).chain(iter::repeat_with(|| None))

@@ -70,7 +70,7 @@
 //!
 //! There are no health checks, and the list of origins is fixed. The message
 //! [`Inspect`](crate::upstreams::Inspect) reads the state of the origins, and the status listener
-//! shows it ([`StatusOptions::balancers`](crate::ops::StatusOptions::balancers)).
+//! shows it ([`StatusOptions::upstreams`](crate::ops::StatusOptions::upstreams)).
 //!
 //! # Answering some requests in the proxy
 //!

@@ -13,7 +13,7 @@ use super::options::ForwardOptions;
 use super::passage::Passage;
 use crate::http::client::{Client, ConnectionCounts, ExchangeId, Request};
 use crate::upstreams::{
-    BalancerStatus, Choice, RequestCounts, UpstreamId, UpstreamStatus, Upstreams,
+    Choice, RequestCounts, UpstreamId, UpstreamStatus, Upstreams, UpstreamsStatus,
 };
 
 /// The origins, with a client for each.
@@ -61,7 +61,7 @@ impl Origins {
     }
 
     /// The status of all origins.
-    pub(super) fn status(&self, now: Duration) -> BalancerStatus {
+    pub(super) fn status(&self, now: Duration) -> UpstreamsStatus {
         let mut waiting = 0;
         let each = self.upstreams.borrow().snapshot(now).into_iter().zip(&self.clients);
         let status = |(status, (_, client)): (UpstreamStatus, &(_, Client<Passage>))| {
@@ -77,7 +77,7 @@ impl Origins {
             UpstreamStatus { connecting, open, connected, failed, requests, ..status }
         };
         let upstreams = each.map(status).collect();
-        BalancerStatus { upstreams, waiting }
+        UpstreamsStatus { upstreams, waiting }
     }
 
     /// Whether a request that could not be sent to one origin can be sent to another.

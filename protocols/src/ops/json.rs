@@ -53,7 +53,7 @@ fn warning(Warning { time, level, text }: &Warning) -> Value {
 }
 
 fn thread(index: usize, sample: Option<&ThreadSample>) -> Value {
-    let Some(ThreadSample { snapshot, http, balancer }) = sample else {
+    let Some(ThreadSample { snapshot, http, upstreams }) = sample else {
         return json!({"thread": index, "up": false});
     };
     json!({
@@ -65,7 +65,7 @@ fn thread(index: usize, sample: Option<&ThreadSample>) -> Value {
         "timers": snapshot.timers,
         "memory_bytes": snapshot.memory,
         "memory_budget_bytes": snapshot.memory_budget,
-        "waiting": balancer.as_ref().map(|balancer| balancer.waiting),
+        "waiting": upstreams.as_ref().map(|status| status.waiting),
         "turns": snapshot.turn_times.as_ref().map(histogram),
         "http": {
             "responses": CLASSES.into_iter().zip(http.responses).collect::<Value>(),

@@ -414,8 +414,8 @@ fn upstreams(sample: &Sample<'_>, to: &mut Exposition) {
     }
     let help = "Clients or HTTP requests that wait until an upstream has room.";
     let mut waiting = to.family("sluicegate_upstream_waiting", Kind::Gauge, help);
-    for (index, balancer) in sample.balancers() {
-        waiting.sample(&[("thread", &index.to_string())], balancer.waiting);
+    for (index, status) in sample.upstreams_by_thread() {
+        waiting.sample(&[("thread", &index.to_string())], status.waiting);
     }
 }
 

@@ -9,7 +9,7 @@ use super::warnings::RecentWarnings;
 use crate::http::HttpCounters;
 #[cfg(feature = "tls")]
 use crate::tls::TlsCounters;
-use crate::upstreams::{BalancerStatus, Inspect, UpstreamStatus};
+use crate::upstreams::{Inspect, UpstreamStatus, UpstreamsStatus};
 
 /// The options of a status listener: the server that it describes, and the state that it shows.
 #[derive(Clone, Debug, Default)]
@@ -30,16 +30,16 @@ pub struct StatusOptions {
     pub tls: Option<TlsCounters>,
     /// Handles whose mailboxes are attached to the [`Balancer`](crate::upstreams::Balancer) of each
     /// thread, or to the `Http` of its [`Forward`](crate::forward::Forward), in the order of the
-    /// threads; empty if the server has none. A thread whose balancer does not answer counts as one
-    /// that does not answer.
-    pub balancers: Vec<Handle<Inspect>>,
+    /// threads; empty if the server has none. If one of them does not answer, its thread counts as
+    /// one that does not.
+    pub upstreams: Vec<Handle<Inspect>>,
 }
 
 /// The counters of one thread.
 pub(super) struct ThreadSample {
     pub(super) snapshot: Snapshot,
     pub(super) http: HttpCounters,
-    pub(super) balancer: Option<BalancerStatus>,
+    pub(super) upstreams: Option<UpstreamsStatus>,
 }
 
 /// The counters of all threads.
@@ -80,14 +80,15 @@ impl Sample<'_> {
             .filter_map(|(index, thread)| Some((index, thread.as_ref()?)))
     }
 
-    /// The balancers of the threads that have answered, with the indexes of the threads.
-    pub(super) fn balancers(&self) -> impl Iterator<Item = (usize, &BalancerStatus)> {
-        self.answered().filter_map(|(index, thread)| Some((index, thread.balancer.as_ref()?)))
+    /// The upstreams of each thread that has answered and has some, with the index of the thread.
+    pub(super) fn upstreams_by_thread(&self) -> impl Iterator<Item = (usize, &UpstreamsStatus)> {
+        self.answered().filter_map(|(index, thread)| Some((index, thread.upstreams.as_ref()?)))
     }
 
-    /// The upstreams of all balancers.
+    /// All upstreams, with the indexes of their threads.
     pub(super) fn upstreams(&self) -> impl Iterator<Item = (usize, &UpstreamStatus)> {
-        self.balancers().flat_map(|(index, it)| it.upstreams.iter().map(move |it| (index, it)))
+        let all = self.upstreams_by_thread();
+        all.flat_map(|(index, status)| status.upstreams.iter().map(move |it| (index, it)))
     }
 
     /// A row for each listener and thread, and one for each thread with other connections.

@@ -78,21 +78,21 @@ impl StatusService {
 
     /// The counters of this thread.
     fn own(&self, cx: &Turn) -> ThreadSample {
-        ThreadSample { snapshot: cx.snapshot(), http: self.http.counters(), balancer: None }
+        ThreadSample { snapshot: cx.snapshot(), http: self.http.counters(), upstreams: None }
     }
 
-    /// Answers the question of a thread. If this thread has a balancer, the balancer adds its part
+    /// Answers the question of a thread. If this thread has upstreams, their handler adds its part
     /// first. The answer is dropped if the other thread has ended, or if its mailbox is full: it no
     /// longer waits then.
     fn answer(&self, cx: &Turn, number: u64, to: usize) {
         let (to, from) = (self.shared.threads[to].clone(), self.index);
         let mut sample = Box::new(self.own(cx));
-        let Some(balancer) = self.shared.options.balancers.get(from) else {
+        let Some(upstreams) = self.shared.options.upstreams.get(from) else {
             let _ = to.post(Message::Answer { number, from, sample });
             return;
         };
-        let _ = balancer.post(Inspect::new(move |status| {
-            sample.balancer = Some(status);
+        let _ = upstreams.post(Inspect::new(move |status| {
+            sample.upstreams = Some(status);
             let _ = to.post(Message::Answer { number, from, sample });
         }));
     }
@@ -102,7 +102,7 @@ impl StatusService {
         self.number += 1;
         let (number, index) = (self.number, self.index);
         let mut gathering = Gathering::ask(number, &self.shared.threads, index, purpose);
-        if self.shared.options.balancers.is_empty() {
+        if self.shared.options.upstreams.is_empty() {
             gathering.note(index, self.own(cx));
         } else {
             self.answer(cx, number, index);

@@ -35,7 +35,7 @@ impl StatusPart {
         shared.started.get_or_init(|| reactor.unix_time());
         reactor.measure_turns();
         let (handler, http) = (reactor.reserve(), HttpMetrics::default());
-        let is_written_to = shared.threads.len() > 1 || !shared.options.balancers.is_empty();
+        let is_written_to = shared.threads.len() > 1 || !shared.options.upstreams.is_empty();
         let service = StatusService::new(shared, index, handler, http.clone());
         reactor.install(handler, Http::new(service));
         if is_written_to {

@@ -58,7 +58,7 @@ pub use balancer::{Balancer, BalancerOptions, Replace, Session};
 pub use health::Change;
 pub use options::{Balance, Upstream, UpstreamsOptions};
 pub use set::{Choice, UpstreamId, Upstreams};
-pub use status::{BalancerStatus, Inspect, RequestCounts, UpstreamState, UpstreamStatus};
+pub use status::{Inspect, RequestCounts, UpstreamState, UpstreamStatus, UpstreamsStatus};
 
 /// Whether a connect has failed because of this process, not of the remote host.
 pub(crate) fn is_own_fault(why: Reason) -> bool {

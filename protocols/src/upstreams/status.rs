@@ -77,7 +77,7 @@ pub struct RequestCounts {
 /// The status of a [`Balancer`](super::Balancer), or of the origins of a
 /// [`Forward`](crate::forward::Forward), at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BalancerStatus {
+pub struct UpstreamsStatus {
     /// The upstreams. Those that were removed from the list and still drain come last.
     pub upstreams: Vec<UpstreamStatus>,
     /// The number of clients that wait for an upstream, or of requests that wait for a connection
@@ -107,17 +107,17 @@ pub struct BalancerStatus {
 /// # Ok(())
 /// # }
 /// ```
-pub struct Inspect(Box<dyn FnOnce(BalancerStatus) + Send>);
+pub struct Inspect(Box<dyn FnOnce(UpstreamsStatus) + Send>);
 
 impl Inspect {
     /// Calls this function.
     #[must_use]
-    pub fn new(look: impl FnOnce(BalancerStatus) + Send + 'static) -> Inspect {
+    pub fn new(look: impl FnOnce(UpstreamsStatus) + Send + 'static) -> Inspect {
         Inspect(Box::new(look))
     }
 
     /// Calls the function.
-    pub(crate) fn call(self, status: BalancerStatus) {
+    pub(crate) fn call(self, status: UpstreamsStatus) {
         (self.0)(status);
     }
 }

@@ -48,13 +48,13 @@ impl World {
         World::with(count, Vec::new())
     }
 
-    fn with(threads: usize, balancers: Vec<Handle<Inspect>>) -> World {
+    fn with(threads: usize, upstreams: Vec<Handle<Inspect>>) -> World {
         let readiness = Readiness::default();
         let options = StatusOptions {
             name: "test".into(),
             version: "1.2.3".into(),
             readiness: readiness.clone(),
-            balancers,
+            upstreams,
             ..StatusOptions::default()
         };
         let mut parts = StatusPart::for_threads(options, threads).into_iter();

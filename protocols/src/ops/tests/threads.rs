@@ -52,7 +52,7 @@ fn an_answer_that_is_late_or_comes_twice_is_ignored() {
     world.get("/metrics");
     let answer = |world: &mut World| {
         let snapshot = world.h.reactor().snapshot();
-        let sample = Box::new(ThreadSample { snapshot, http: Default::default(), balancer: None });
+        let sample = Box::new(ThreadSample { snapshot, http: Default::default(), upstreams: None });
         world.h.post(Message::Answer { number: 1, from: 1, sample });
     };
     (0..2).for_each(|_| answer(&mut world));

@@ -12,7 +12,7 @@ use sluicegate_reactor::{
     Sessions, Target, Timeout, Turn,
 };
 
-use super::{Balance, BalancerStatus, Inspect, Upstream, UpstreamId, Upstreams, is_own_fault};
+use super::{Balance, Inspect, Upstream, UpstreamId, Upstreams, UpstreamsStatus, is_own_fault};
 use crate::proxy_protocol::{Header, Version};
 use crate::raw::relay::join;
 use crate::warnings::Warnings;
@@ -253,6 +253,6 @@ impl Receive<Replace, Session> for Balancer {
 impl Receive<Inspect, Session> for Balancer {
     fn on_message(&mut self, cx: &mut Sessions<'_, Session>, inspect: Inspect) {
         let upstreams = self.upstreams.snapshot(cx.now());
-        inspect.call(BalancerStatus { upstreams, waiting: self.queue.len() });
+        inspect.call(UpstreamsStatus { upstreams, waiting: self.queue.len() });
     }
 }
