@@ -10,8 +10,10 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 /// How many clients are slow in each way.
 const SLOW: usize = 1000;
-/// Between two steps of all slow clients.
+/// Between two steps of a slow client.
 const STEP: Duration = Duration::from_millis(200);
+/// How many of them take their steps at the same time.
+const TOGETHER: usize = 5;
 /// Between two connects of those that connect or are reset all the time.
 const BETWEEN_CONNECTS: Duration = Duration::from_millis(1);
 
@@ -47,7 +49,11 @@ fn step_all(
 ) -> io::Result<()> {
     let mut clients: Vec<Option<TcpStream>> = (0..SLOW).map(|_| None).collect();
     for round in 0.. {
-        for place in &mut clients {
+        for (at, place) in clients.iter_mut().enumerate() {
+            if at.is_multiple_of(TOGETHER) {
+                // They are independent of each other, so they do not all act in the same moment.
+                thread::sleep(STEP * TOGETHER as u32 / SLOW as u32);
+            }
             let result = match place {
                 None => client(server).and_then(|mut stream| {
                     begin(&mut stream)?;
@@ -62,7 +68,6 @@ fn step_all(
                 Ok(_) => {}
             }
         }
-        thread::sleep(STEP);
     }
     Ok(())
 }
