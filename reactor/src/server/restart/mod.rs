@@ -78,8 +78,7 @@ mod take;
 
 use give::{Control, Estate};
 pub(super) use message::Kind;
-pub(super) use take::Offered;
-use take::Predecessor;
+use take::{Offered, Predecessor};
 
 /// Returns the state of a server for its successor.
 pub(super) type State = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;
