@@ -12,7 +12,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 const SLOW: usize = 1000;
 /// Between two steps of a slow client.
 const STEP: Duration = Duration::from_millis(200);
-/// How many of them take their steps at the same time.
+/// How many of them take their steps at once.
 const TOGETHER: usize = 5;
 /// Between two connects of those that connect or are reset all the time.
 const BETWEEN_CONNECTS: Duration = Duration::from_millis(1);

@@ -58,10 +58,10 @@ impl Log {
 
 /// Reopens the access log on SIGHUP.
 pub(crate) fn reopen(log: &AccessLog, options: &Log) -> Read {
-    let (log, path) = (log.clone(), options.access_log.clone());
+    let (log, path) = (log.clone(), options.access_log.clone().unwrap_or_default());
     Box::new(move || {
-        let (log, opened) = (log.clone(), path.as_deref().map(open).transpose()?);
-        Ok(Box::new(move || opened.into_iter().for_each(|file| log.switch(file))))
+        let (log, file) = (log.clone(), open(&path)?);
+        Ok(Box::new(move || log.switch(file)))
     })
 }
 

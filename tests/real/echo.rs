@@ -155,7 +155,7 @@ pub(crate) fn fill(mut stream: &TcpStream) -> Vec<u8> {
                 assert!(sent.len() < FAR_TOO_MUCH, "the server never stops reading");
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return sent,
-            // A process that was stopped and goes on gets this where there is a timeout (signal(7)).
+            // SIGCONT interrupts a call with a timeout (signal(7)).
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => panic!("{error} after {} bytes", sent.len()),
         }

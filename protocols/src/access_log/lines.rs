@@ -5,6 +5,8 @@ use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use memchr::memrchr;
+
 /// Most bytes of lines that wait to be written. Further lines are dropped.
 pub(super) const MOST: usize = 8 << 20;
 
@@ -60,8 +62,11 @@ impl Lines {
 
     /// Makes the thread write to `out` from now on.
     pub(super) fn switch(&self, out: Out) {
-        // The one that it replaces is dropped after the lock is released.
-        let _replaced = self.lock().next_out.replace(out);
+        let mut state = self.lock();
+        let unused = if state.over { Some(out) } else { state.next_out.replace(out) };
+        drop(state);
+        // Closing a file may take long.
+        drop(unused);
         self.changed.notify_all();
     }
 
@@ -83,17 +88,22 @@ impl Lines {
     /// that lines stay whole.
     pub(super) fn write(&self, mut out: Out, pause: Duration, warn: impl Fn(String)) {
         let mut taken = Vec::new();
+        // How much of its first line this output already has.
+        let mut written = 0;
         let mut last_warning = LastWarning::default();
         loop {
             let step = match self.next(&mut taken) {
                 Step::Switch(next) => {
                     out = next;
+                    // The next output gets whole lines.
+                    written = 0;
                     continue;
                 }
                 step => step,
             };
-            let error = write(&mut out, &mut taken).err();
-            let is_gone = error.as_ref().is_some_and(|it| it.kind() == ErrorKind::BrokenPipe);
+            let error = write(&mut out, &mut taken, &mut written).err();
+            let is_gone = error.as_ref().is_some_and(|it| it.kind() == ErrorKind::BrokenPipe)
+                && self.lock().next_out.is_none();
             let ends = is_gone || matches!(step, Step::End);
             // Not while the lines are locked: reactors would wait for the reader of the warning.
             if is_gone {
@@ -166,21 +176,23 @@ fn count_lines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// Writes bytes and removes those that were written.
-fn write(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let mut written = 0;
+/// Writes lines, of which `written` bytes were written before, and removes those that were written
+/// to their end.
+fn write(out: &mut impl Write, lines: &mut Vec<u8>, written: &mut usize) -> io::Result<()> {
     let result = loop {
-        if written == bytes.len() {
+        if *written == lines.len() {
             break out.flush();
         }
-        match out.write(&bytes[written..]) {
+        match out.write(&lines[*written..]) {
             Ok(0) => break Err(ErrorKind::WriteZero.into()),
-            Ok(count) => written += count,
+            Ok(count) => *written += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => break Err(error),
         }
     };
-    bytes.drain(..written);
+    let whole = memrchr(b'\n', &lines[..*written]).map_or(0, |at| at + 1);
+    lines.drain(..whole);
+    *written -= whole;
     result
 }
 

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::json::Json;
-use super::lines::{LastWarning, Lines, MOST};
+use super::lines::{LastWarning, Lines, MOST, Out};
 use crate::http::{LogRecord, Status};
 
 fn add(lines: &Lines, line: impl std::fmt::Display) {
@@ -117,19 +117,6 @@ fn a_reader_that_is_gone_ends_the_log() {
     assert!(write(&lines, io::empty()).is_empty());
 }
 
-/// An output that fails with an error of this kind.
-struct Broken(ErrorKind);
-
-impl Write for Broken {
-    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-        Err(self.0.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn reactors_do_not_wait_while_a_warning_is_logged() {
     for kind in [ErrorKind::BrokenPipe, ErrorKind::StorageFull] {
@@ -184,18 +171,65 @@ fn row_38_a_log_that_is_rotated_loses_no_line() {
     assert_eq!(content.text(), "0: line 0\n1: line 1\n2: line 2\n");
 }
 
+/// An output that fails with an error of this kind.
+struct Broken(ErrorKind);
+
+impl Write for Broken {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An output that is switched to another one when a write fails.
+struct SwitchOnError<W> {
+    lines: Arc<Lines>,
+    out: W,
+    next: Option<Out>,
+}
+
+impl<W: Write> Write for SwitchOnError<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.out.write(bytes);
+        if result.is_err() {
+            self.next.take().into_iter().for_each(|next| self.lines.switch(next));
+        }
+        result
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[test]
+fn a_reader_that_is_gone_is_left_for_another_one() {
+    let lines = Arc::new(Lines::default());
+    add(&lines, "a line");
+    let (gone, content) = (Broken(ErrorKind::BrokenPipe), Content::default());
+    let next = Disk { lines: lines.clone(), content: content.clone(), room: 0, refusals: 0 };
+    let gone = SwitchOnError { lines: lines.clone(), out: gone, next: Some(Box::new(next)) };
+    assert_eq!(write(&lines, gone), ["broken pipe; 0 lines lost"]);
+    assert_eq!(content.text(), "a line\n");
+}
+
 #[test]
 fn a_full_disk_is_left_for_another_one() {
     let lines = Arc::new(Lines::default());
     (0..100).for_each(|number| add(&lines, number));
-    let disk = |refusals| {
+    let disk = |room, refusals| {
         let content = Content::default();
-        (Disk { lines: lines.clone(), content: content.clone(), room: 0, refusals }, content)
+        (Disk { lines: lines.clone(), content: content.clone(), room, refusals }, content)
     };
-    let ((full, _), (empty, content)) = (disk(usize::MAX), disk(0));
-    lines.switch(Box::new(empty));
-    assert!(write(&lines, full).is_empty());
-    assert_eq!(content.text().lines().count(), 100);
+    // It has room for one line and a part of the next one.
+    let ((full, first), (empty, second)) = (disk(3, 1), disk(0, 0));
+    let full = SwitchOnError { lines: lines.clone(), out: full, next: Some(Box::new(empty)) };
+    assert_eq!(write(&lines, full), ["no storage space; 0 lines lost"]);
+    assert_eq!(first.text(), "0\n1");
+    assert!(second.text().lines().eq((1..100).map(|number| number.to_string())));
 }
 
 #[test]

@@ -136,10 +136,11 @@ fn variable<T>(name: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
     Some(parse(&text).unwrap_or_else(|| panic!("{name}={text} is invalid")))
 }
 
-/// Parses a number of seeds, or the first one and the one behind the last.
+/// Parses a number of seeds, or the first one and the end, which is not run.
 fn parse_range(text: &str) -> Option<Range<u64>> {
     let (start, end) = text.split_once("..").unwrap_or(("0", text));
-    Some(start.parse().ok()?..end.parse().ok()?)
+    let range = start.parse().ok()?..end.parse().ok()?;
+    (!range.is_empty()).then_some(range)
 }
 
 /// The message of a panic.
@@ -191,7 +192,7 @@ mod tests {
     #[test]
     fn seeds_are_a_number_or_a_range() {
         let cases =
-            [("3", Some(0..3)), ("5..9", Some(5..9)), ("", None), ("5..", None), ("x", None)];
+            [("3", Some(0..3)), ("5..9", Some(5..9)), ("0", None), ("9..5", None), ("x", None)];
         for (text, range) in cases {
             assert_eq!(parse_range(text), range, "{text}");
         }
