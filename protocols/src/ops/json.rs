@@ -14,6 +14,7 @@ pub(super) fn json(sample: &Sample<'_>) -> String {
     let options = sample.options;
     let process = &sample.process;
     let threads = sample.threads.iter().enumerate();
+    let rows = sample.rows();
     let status = json!({
         "name": options.name,
         "version": options.version,
@@ -31,7 +32,7 @@ pub(super) fn json(sample: &Sample<'_>) -> String {
             "max_descriptors": process.max_descriptors,
         },
         "threads": threads.map(|(index, sample)| thread(index, sample.as_ref())).collect::<Value>(),
-        "listeners": sample.rows().iter().map(listener).collect::<Value>(),
+        "listeners": rows.iter().filter(|row| row.is_used()).map(listener).collect::<Value>(),
         "upstreams": sample.upstreams().map(upstream).collect::<Value>(),
         "warnings": options.warnings.recent().iter().map(warning).collect::<Value>(),
         "tls": tls(sample),

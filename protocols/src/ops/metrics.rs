@@ -270,6 +270,7 @@ fn is(upstream: &UpstreamStatus, state: UpstreamState) -> Option<u64> {
 pub(super) fn text(sample: &Sample<'_>, format: Format) -> String {
     let mut to = Exposition::new(format);
     process(sample, &mut to);
+    // All of them: Prometheus misses what a counter counts before its first sample.
     let rows = sample.rows();
     connections(&rows, &mut to);
     for Counters { name, help, label, values } in LISTENER_COUNTERS {

@@ -69,6 +69,11 @@ impl Row<'_> {
     pub(super) fn address(&self) -> String {
         self.listener.map_or_else(|| "none".to_owned(), |listener| listener.address.to_string())
     }
+
+    /// Whether this is a listener, or there have been other connections.
+    pub(super) fn is_used(&self) -> bool {
+        self.listener.is_some() || self.ledger.connects + self.ledger.adopted > 0
+    }
 }
 
 impl Sample<'_> {
@@ -91,7 +96,7 @@ impl Sample<'_> {
         all.flat_map(|(index, status)| status.upstreams.iter().map(move |it| (index, it)))
     }
 
-    /// A row for each listener and thread, and one for each thread with other connections.
+    /// A row for each listener and thread, and one for the other connections of each thread.
     pub(super) fn rows(&self) -> Vec<Row<'_>> {
         let mut rows = Vec::new();
         for (thread, ThreadSample { snapshot, .. }) in self.answered() {
@@ -100,10 +105,7 @@ impl Sample<'_> {
                 listener: Some(listener),
                 ledger: &listener.ledger,
             }));
-            let others = &snapshot.others;
-            if others.connects + others.adopted > 0 {
-                rows.push(Row { thread, listener: None, ledger: others });
-            }
+            rows.push(Row { thread, listener: None, ledger: &snapshot.others });
         }
         rows
     }

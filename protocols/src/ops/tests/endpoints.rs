@@ -44,6 +44,15 @@ fn nothing_is_stored_and_nothing_can_be_changed() {
 }
 
 #[test]
+fn counters_of_outgoing_connections_begin_at_0_and_are_shown_to_people_once_there_are_some() {
+    let mut world = World::new();
+    let metrics = world.get("/metrics");
+    let labels = "{listener=\"none\",thread=\"0\",by=\"connect\"}";
+    assert_eq!(value(&metrics, &format!("sluicegate_connections_opened_total{labels}")), 0.0);
+    assert!(!world.get("/status.json").contains("\"none\""));
+}
+
+#[test]
 fn the_metrics_agree_with_the_ledger() {
     let mut world = World::new();
     world.use_application(&["/100", "/5000", "/x"]);
