@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -30,12 +31,16 @@ pub(crate) fn yaml(path: &Path) -> Value {
     serde_json::from_str(&outcome.stdout).expect("JSON")
 }
 
-/// The metrics of a server that has all of them: a proxy for HTTP with TLS and a memory budget.
-fn all_metrics() -> String {
-    let hello = Server::start(&mut example("hello"));
+/// A server that has all metrics: a proxy for HTTP with TLS and a memory budget.
+pub(crate) fn proxy_with_all_metrics(to: SocketAddr) -> Server {
     let mut proxy = example("proxy");
     proxy.args(["--status", "0", "--memory", "64M", "--tls-self-signed"]);
-    let proxy = Server::start(proxy.args(["--http", &hello.address.to_string()]));
+    Server::start(proxy.args(["--http", &to.to_string()]))
+}
+
+fn all_metrics() -> String {
+    let hello = Server::start(&mut example("hello"));
+    let proxy = proxy_with_all_metrics(hello.address);
     let status = proxy.status.expect("a status listener");
     let (head, body) = Client::over(connect(status)).get("/metrics");
     assert_eq!(head.status, 200, "{head:?}");

@@ -41,6 +41,8 @@ mod operating;
 mod options;
 mod overload;
 mod process;
+#[cfg(target_os = "linux")]
+mod prometheus;
 mod proxy;
 #[cfg(target_os = "linux")]
 mod proxy_protocol;
