@@ -40,6 +40,8 @@ const CHECKS: &[(&str, &str, Check)] = &[
     ("Monitor", "text", Operator::find_in_log),
     ("Reload the configuration", "sh", Operator::reload),
     ("Restart and upgrade", "sh", Operator::upgrade),
+    ("Restart and upgrade", "ini", Operator::verify_socket_unit),
+    ("Restart and upgrade", "sh", |operator, block| drop(operator.run(block))),
     ("Stop", "sh", Operator::stop),
     ("Stop", "haproxy", Operator::check_haproxy),
 ];
@@ -312,6 +314,16 @@ impl Operator {
         // The new process is the one that gets the signal.
         let reload = self.reload.clone();
         self.reload(&reload);
+    }
+
+    fn verify_socket_unit(&mut self, block: &str) {
+        // systemd looks for the service beside it.
+        let unit = self.at("sluicegate-http.socket");
+        fs::write(&unit, block).expect("a file");
+        if has("systemd-analyze") {
+            let outcome = run(Command::new("systemd-analyze").arg("verify").arg(&unit));
+            assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{outcome:?}");
+        }
     }
 
     fn stop(&mut self, block: &str) {
