@@ -9,14 +9,17 @@ COPY . .
 # the host would also link procedural macros statically, which is not possible.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" && \
     RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols" \
-    cargo build --release --locked --target "$target" --example http && \
-    mv "target/$target/release/examples/http" /sluicegate-http
+    cargo build --release --locked --target "$target" --example http --example top && \
+    mv "target/$target/release/examples/http" /sluicegate-http && \
+    mv "target/$target/release/examples/top" /sluicegate-top
 
 FROM scratch
-COPY --from=build /sluicegate-http /sluicegate-http
+COPY --from=build /sluicegate-http /sluicegate-top /
 WORKDIR /srv
-ENV SLUICEGATE_BIND=0.0.0.0
+# The status listener stays on the loopback interface of the container, for the health check.
+ENV SLUICEGATE_BIND=0.0.0.0 SLUICEGATE_STATUS=9100
 USER 65532:65532
 EXPOSE 8080
+HEALTHCHECK CMD ["/sluicegate-top", "9100", "--once"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/sluicegate-http"]
