@@ -310,7 +310,7 @@ impl Operator {
             assert!(self.is_served(server));
             is_over().then_some(())
         });
-        assert_ne!(holder(self), before);
+        eventually("the number of the new process", || (holder(self) != before).then_some(()));
         // The new process is the one that gets the signal.
         let reload = self.reload.clone();
         self.reload(&reload);

