@@ -28,19 +28,23 @@ pub(crate) mod front;
 pub(crate) mod hub;
 #[path = "chat/lines.rs"]
 pub(crate) mod lines;
+#[path = "chat/outbox.rs"]
+pub(crate) mod outbox;
 #[path = "chat/web.rs"]
 pub(crate) mod web;
 
 use front::{Front, limits};
-use hub::{Delivery, Hub, Report};
+use hub::{Hub, Report};
 use lines::LineMembers;
+use outbox::Delivery;
 use web::{Site, WebMembers};
 
+/// Thousands of members can say as many lines at once as the pacing of a member lets through.
+const REPORTS: MailboxLimits = MailboxLimits { capacity: 131_072, per_turn: 1024 };
 /// Queues are flushed once a turn. Many members who talk in the same moment must not fill the
-/// queues of those who read: so many lines are about half of what a queue holds. The hub handles
-/// far more reports in a turn, each with up to three deliveries: the mailbox has room for those of
-/// all the reports that can wait for it.
-const DELIVERIES: MailboxLimits = MailboxLimits { capacity: 131_072, per_turn: 32 };
+/// queues of those who read: 32 lines are about half of what a queue holds. The hub handles far
+/// more reports in a turn, so most of what it answers to a burst waits in the mailbox.
+pub(crate) const DELIVERIES: MailboxLimits = MailboxLimits { capacity: 131_072, per_turn: 32 };
 
 /// The part of one thread of the chat.
 pub(crate) struct Part {
@@ -50,10 +54,16 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(crate) fn for_each_thread(threads: usize, room_size: usize) -> Vec<Part> {
-        let (hub, reports) = mailbox();
-        let deliveries = || mailbox_with(&DELIVERIES);
-        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..2 * threads).map(|_| deliveries()).unzip();
+    /// Creates the parts of a chat on this number of threads. `deliveries` limits the mailbox from
+    /// the hub to each front.
+    pub(crate) fn for_each_thread(
+        threads: usize,
+        room_size: usize,
+        deliveries: &MailboxLimits,
+    ) -> Vec<Part> {
+        let (hub, reports) = mailbox_with(&REPORTS);
+        let fronts = (0..2 * threads).map(|_| mailbox_with(deliveries));
+        let (handles, mailboxes): (Vec<_>, Vec<_>) = fronts.unzip();
         let mut first = Some((Hub::new(handles, room_size), reports));
         let front = |(number, mailbox)| (Front { number, hub: hub.clone() }, mailbox);
         let mut fronts = mailboxes.into_iter().enumerate().map(front);
@@ -73,7 +83,7 @@ impl Part {
         let members = reactor.register(WebMembers::sockets(sockets));
         reactor.attach(for_sockets, members);
         if let Some((hub, reports)) = self.hub {
-            let hub = reactor.register(hub);
+            let hub = hub.register(reactor);
             reactor.attach(reports, hub);
         }
         (lines, reactor.register(Http::new(Site { members }).with_metrics(metrics)))
@@ -98,7 +108,8 @@ struct Options {
 pub(crate) fn main() -> ExitCode {
     common::main(|Options { mut server, web, room_size }: Options| {
         server.web = web.map(|target| (target, limits(Limits::default().idle)));
-        let parts = Part::for_each_thread(server.threads.into(), room_size as usize);
+        let (threads, room_size) = (server.threads.into(), room_size as usize);
+        let parts = Part::for_each_thread(threads, room_size, &DELIVERIES);
         let describe = |at: &Address| format!("chat on {at}");
         let opened = server.open(limits(None))?;
         opened.run_with(parts, describe, |shard, part, (web, metrics)| {

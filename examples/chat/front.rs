@@ -6,6 +6,7 @@ use std::time::Duration;
 use sluicegate_reactor::*;
 
 use super::hub::{Report, Seat, What};
+use super::outbox::{Delivery, MISSED};
 
 /// The maximum number of bytes of a line.
 pub(crate) const LINE: usize = 1000;
@@ -59,10 +60,11 @@ impl Front {
     pub(crate) fn deliver<S>(
         &self,
         cx: &mut Sessions<'_, S>,
-        to: &[ConnId],
+        delivery: &Delivery,
         send: impl Fn(&mut Context<'_>, &mut S),
     ) {
-        for &id in to {
+        let Some(to) = &delivery.to else { return cx.for_each(send) };
+        for &id in &**to {
             match cx.get(id) {
                 Some((mut cx, session)) => send(&mut cx, session),
                 // The hub does not know yet, or its mailbox was full.
@@ -122,7 +124,7 @@ impl Flow {
         self.state = State::Live;
         cx.set_deadline(None);
         cx.resume();
-        Some("* you missed some messages\n")
+        Some(MISSED)
     }
 
     pub(crate) fn timed_out(&mut self, cx: &mut Context<'_>) {

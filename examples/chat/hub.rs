@@ -5,8 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluicegate_reactor::*;
+
+use super::outbox::{Delivery, Outbox};
 
 pub(crate) const HELP: &str =
     "* /nick NAME, /join ROOM, /who, /help; anything else goes to your room\n";
@@ -19,6 +22,8 @@ const NAME: usize = 20;
 /// The maximum number of members who are told about each other's coming and going, and whom `/who`
 /// lists. Two notices for each of 5,000 members would be 50 million messages.
 pub(crate) const NOTICED: usize = 50;
+/// How long the hub waits before it tells the members of a front again that they missed something.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// The connection of a member.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,15 +42,14 @@ pub(crate) enum What {
     Closed,
 }
 
-/// A text that a front sends to some of its members. All queues, and the history, refer to one copy
-/// of a text, unless it is short.
-pub(crate) struct Delivery {
-    pub(crate) to: Arc<Vec<ConnId>>,
-    pub(crate) text: Bytes,
-}
+/// The hub tries again to tell members that they missed something.
+struct Retry;
 
 pub(crate) struct Hub {
-    fronts: Vec<Handle<Delivery>>,
+    /// Known once it is registered.
+    own: Option<HandlerId<Hub>>,
+    is_retrying: bool,
+    fronts: Vec<Outbox>,
     /// The maximum number of members of a room.
     room_size: usize,
     members: BTreeMap<Seat, Member>,
@@ -72,13 +76,13 @@ struct Room {
 }
 
 impl Room {
-    fn deliver(&self, fronts: &[Handle<Delivery>], text: &Bytes) {
+    fn deliver(&self, fronts: &[Outbox], text: &Bytes) {
         for (front, to) in fronts.iter().zip(&self.seats).filter(|(_, to)| !to.is_empty()) {
-            post(front, Delivery { to: to.clone(), text: text.clone() });
+            front.post(to.clone(), text.clone());
         }
     }
 
-    fn say(&mut self, fronts: &[Handle<Delivery>], text: Bytes) {
+    fn say(&mut self, fronts: &[Outbox], text: Bytes) {
         self.deliver(fronts, &text);
         self.kept += text.len();
         self.history.push_back(text);
@@ -88,7 +92,7 @@ impl Room {
     }
 
     /// Tells all members something about one of them, unless there are too many.
-    fn notice(&self, fronts: &[Handle<Delivery>], text: String) {
+    fn notice(&self, fronts: &[Outbox], text: String) {
         if self.len <= NOTICED {
             self.deliver(fronts, &text.into());
         }
@@ -110,10 +114,6 @@ impl Room {
     }
 }
 
-fn post(front: &Handle<Delivery>, delivery: Delivery) {
-    front.post(delivery).unwrap_or_else(|error| log::warn!("message lost: {error}"));
-}
-
 /// Whether this can be the name of a member or a room. Other characters could look like text of the
 /// server, or move the cursors of terminals.
 fn is_name(name: &str) -> bool {
@@ -125,7 +125,9 @@ fn is_name(name: &str) -> bool {
 impl Hub {
     pub(crate) fn new(fronts: Vec<Handle<Delivery>>, room_size: usize) -> Hub {
         Hub {
-            fronts,
+            own: None,
+            is_retrying: false,
+            fronts: fronts.into_iter().map(Outbox::new).collect(),
             room_size,
             members: BTreeMap::new(),
             rooms: BTreeMap::new(),
@@ -134,9 +136,27 @@ impl Hub {
         }
     }
 
+    pub(crate) fn register(mut self, reactor: &mut Reactor) -> HandlerId<Hub> {
+        let own = reactor.reserve();
+        self.own = Some(own);
+        reactor.install(own, self);
+        own
+    }
+
     fn tell(&self, seat: Seat, text: impl Into<Bytes>) {
-        let delivery = Delivery { to: Arc::new(vec![seat.id]), text: text.into() };
-        post(&self.fronts[seat.front], delivery);
+        self.fronts[seat.front].post(Arc::new(vec![seat.id]), text.into());
+    }
+
+    /// Tells members that they missed something, now or when their front has room again.
+    fn tell_losses(&mut self, cx: &mut Turn) {
+        let untold = self.fronts.iter().filter(|front| !front.tell_loss()).count();
+        if untold > 0
+            && !self.is_retrying
+            && let Some(own) = self.own
+        {
+            self.is_retrying = true;
+            cx.after(RETRY, own, Retry);
+        }
     }
 
     fn has_space(&self, room: &str) -> bool {
@@ -261,12 +281,20 @@ impl Hub {
 }
 
 impl Receive<Report> for Hub {
-    fn on_message(&mut self, _: &mut Sessions<'_>, Report(seat, what): Report) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Report(seat, what): Report) {
         match what {
             What::Opened => self.open(seat),
             What::Said(line) => self.said(seat, &line),
             What::Closed => self.close(seat),
         }
+        self.tell_losses(cx);
+    }
+}
+
+impl Receive<Retry> for Hub {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Retry: Retry) {
+        self.is_retrying = false;
+        self.tell_losses(cx);
     }
 }
 

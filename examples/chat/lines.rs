@@ -4,7 +4,7 @@ use sluicegate_protocols::line::{Delimiter, LineHandler, Lines, Next, Splitter};
 use sluicegate_reactor::*;
 
 use super::front::{Flow, Front, LINE};
-use super::hub::Delivery;
+use super::outbox::Delivery;
 
 pub(crate) struct LineMembers(Front);
 
@@ -15,8 +15,9 @@ impl LineMembers {
 }
 
 impl Receive<Delivery, Flow> for LineMembers {
-    fn on_message(&mut self, cx: &mut Sessions<'_, Flow>, Delivery { to, text }: Delivery) {
-        self.0.deliver(cx, &to, |cx, flow| flow.send(cx, |cx| cx.send(&text)));
+    fn on_message(&mut self, cx: &mut Sessions<'_, Flow>, delivery: Delivery) {
+        let text = &delivery.text;
+        self.0.deliver(cx, &delivery, |cx, flow| flow.send(cx, |cx| cx.send(text)));
     }
 }
 

@@ -8,7 +8,7 @@ use sluicegate_protocols::websocket::{
 use sluicegate_reactor::*;
 
 use super::front::{Flow, Front, LINE};
-use super::hub::Delivery;
+use super::outbox::Delivery;
 
 /// The page needs nothing but its own style and script.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
@@ -59,13 +59,9 @@ fn send(cx: &mut Context<'_>, socket: &mut WebSocket<Flow>, frame: &Frame) {
 }
 
 impl Receive<Delivery, WebSocket<Flow>> for WebMembers {
-    fn on_message(
-        &mut self,
-        cx: &mut Sessions<'_, WebSocket<Flow>>,
-        Delivery { to, text }: Delivery,
-    ) {
-        let frame = Frame::new(&*String::from_utf8_lossy(&text));
-        self.0.deliver(cx, &to, |cx, socket| send(cx, socket, &frame));
+    fn on_message(&mut self, cx: &mut Sessions<'_, WebSocket<Flow>>, delivery: Delivery) {
+        let frame = Frame::new(&*String::from_utf8_lossy(&delivery.text));
+        self.0.deliver(cx, &delivery, |cx, socket| send(cx, socket, &frame));
     }
 }
 

@@ -3,17 +3,18 @@ use std::time::Duration;
 
 use sluicegate_protocols::line::Lines;
 use sluicegate_reactor::testing::{Client, Harness};
-use sluicegate_reactor::{Listen, ListenerId};
+use sluicegate_reactor::{Listen, ListenerId, MailboxLimits};
 
+mod burst;
 mod slow;
 mod web;
 
 #[path = "../../examples/chat.rs"]
 mod example;
-use example::Part;
 use example::front::{LINE, limits};
 use example::hub::{HELP, HISTORY, NOTICED};
 use example::lines::LineMembers;
+use example::{DELIVERIES, Part};
 
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;
@@ -54,14 +55,14 @@ fn payloads(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
 }
 
 impl Chat {
-    fn new(room_size: usize) -> Chat {
+    fn new(room_size: usize, deliveries: &MailboxLimits) -> Chat {
         let mut web = None;
         let listen = Listen { limits: limits(None), ..Listen::default() };
         let h = Harness::build(
             &listen,
             |_| {},
             |reactor| {
-                let part = Part::for_each_thread(1, room_size).remove(0);
+                let part = Part::for_each_thread(1, room_size, deliveries).remove(0);
                 let (lines, site) = part.register(reactor, None);
                 web = reactor.listen("127.0.0.1:8000", &listen, site).ok();
                 lines
@@ -72,7 +73,11 @@ impl Chat {
 
     /// A chat with members in its lobby, who have heard nothing yet.
     fn with(members: usize) -> (Chat, Vec<Client>) {
-        let mut chat = Chat::new(10_000);
+        Chat::with_mailboxes(members, &DELIVERIES)
+    }
+
+    fn with_mailboxes(members: usize, deliveries: &MailboxLimits) -> (Chat, Vec<Client>) {
+        let mut chat = Chat::new(10_000, deliveries);
         let mut all = Vec::new();
         while all.len() < members {
             let h = &mut chat.h;
@@ -212,7 +217,7 @@ fn who_joins_gets_the_last_messages_of_the_room() {
 
 #[test]
 fn a_room_has_a_most() {
-    let mut chat = Chat::new(2);
+    let mut chat = Chat::new(2, &DELIVERIES);
     let members: Vec<_> = (0..3).map(|_| chat.h.open()).collect();
     assert!(chat.hears(members[2]).ends_with("* you are guest3 in lobby-2; members: 1\n"));
     chat.says(members[2], "/join lobby");

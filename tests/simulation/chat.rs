@@ -12,8 +12,9 @@ use sluicegate_reactor::{Limits, Listen};
 
 #[path = "../../examples/chat.rs"]
 mod example;
-use example::Part;
 use example::hub::HELP;
+use example::outbox::MISSED;
+use example::{DELIVERIES, Part};
 
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;
@@ -21,14 +22,13 @@ const _: fn() -> ExitCode = example::main;
 /// The addresses of each thread: for terminals, and for browsers.
 const ADDRESSES: [[&str; 2]; 2] =
     [["10.0.0.1:7000", "10.0.0.1:8000"], ["10.0.0.2:7000", "10.0.0.2:8000"]];
-const MISSED: &str = "* you missed some messages\n";
 const OPEN: &str = "GET /socket HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// One chat on two reactors.
 fn serve(sim: &mut Sim, limits: &Limits) {
-    let parts = Part::for_each_thread(ADDRESSES.len(), 10_000);
+    let parts = Part::for_each_thread(ADDRESSES.len(), 10_000, &DELIVERIES);
     for (part, [lines_at, web_at]) in parts.into_iter().zip(ADDRESSES) {
         let listen = Listen { limits: limits.clone(), ..Listen::default() };
         sim.reactor(|reactor| {

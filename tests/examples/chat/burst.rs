@@ -1,0 +1,53 @@
+//! Many lines in the same moment.
+
+use std::time::Duration;
+
+use sluicegate_reactor::MailboxLimits;
+
+use super::Chat;
+use super::example::hub::HELP;
+use super::example::outbox::MISSED;
+
+/// A member can say this many lines at once.
+const LINES: usize = 19;
+
+#[test]
+fn a_thousand_members_who_ask_in_the_same_moment_are_all_answered() {
+    let (mut chat, members) = Chat::with(1000);
+    let questions = "/help\n".repeat(LINES);
+    chat.h.at_once(|h| members.iter().for_each(|member| h.feed(*member, &questions)));
+    for (number, member) in members.into_iter().enumerate() {
+        assert!(chat.hears(member) == HELP.repeat(LINES), "member {number}");
+    }
+}
+
+#[test]
+fn members_are_told_that_messages_were_lost_and_hear_the_next_ones() {
+    let mailboxes = MailboxLimits { capacity: 8, per_turn: 32 };
+    let (mut chat, members) = Chat::with_mailboxes(2, &mailboxes);
+    let web = chat.open_web();
+    chat.hears(members[1]);
+    let lines: String = (1..=16).map(|number| format!("{number}\n")).collect();
+    chat.h.feed(members[0], lines);
+    let first: String = (1..=8).map(|number| format!("guest1: {number}\n")).collect();
+    assert_eq!(chat.hears(members[1]), first);
+    // Nobody says anything else.
+    chat.h.advance(Duration::from_millis(200));
+    assert_eq!(chat.hears(members[1]), MISSED);
+    let heard = chat.hears_web(web);
+    assert_eq!(heard.last(), Some(&(1, MISSED.into())));
+    chat.says(members[0], "still there?");
+    assert_eq!(chat.hears(members[1]), "guest1: still there?\n");
+    assert_eq!(chat.hears_web(web), [(1, "guest1: still there?\n".into())]);
+}
+
+#[test]
+fn a_loss_is_told_before_the_next_message() {
+    let mailboxes = MailboxLimits { capacity: 8, per_turn: 32 };
+    let (mut chat, members) = Chat::with_mailboxes(2, &mailboxes);
+    let lines: String = (1..=16).map(|number| format!("{number}\n")).collect();
+    chat.h.feed(members[0], lines);
+    chat.says(members[1], "what?");
+    let heard = chat.hears(members[1]);
+    assert!(heard.ends_with(&format!("guest1: 8\n{MISSED}guest2: what?\n")), "{heard}");
+}
