@@ -80,8 +80,8 @@ impl Memcached {
             let Some((mut cx, session)) = cx.get(connection) else { continue };
             let text = &batch.text[answer.text];
             if session.waiting.take_first(place) {
-                cx.send(text);
-                answer.value.into_iter().for_each(|value| _ = cx.send(value));
+                self.cache.reply.text.extend_from_slice(text);
+                self.cache.reply.value = answer.value;
             } else if let Some(counters) = answer.counters {
                 session.waiting.add_counters(place, &counters);
             } else {

@@ -237,7 +237,7 @@ impl Memcached {
     /// Sends the reply, or lets it wait for those before it. Returns whether the queue is full.
     #[inline]
     fn emit(&mut self, cx: &mut Context<'_>, session: &mut Session) -> bool {
-        let Reply { text, value } = &mut self.cache.reply;
+        let Reply { text, value } = &self.cache.reply;
         if text.is_empty() && value.is_none() {
             return false;
         }
@@ -245,33 +245,31 @@ impl Memcached {
             session.waiting.add(mem::take(&mut self.cache.reply));
             return false;
         }
-        let mut sent = cx.send(&text[..]);
-        text.clear();
-        if let Some(value) = value.take() {
-            sent = cx.send(value);
-        }
-        sent == Sent::Full
+        send(cx, &mut self.cache.reply) == Sent::Full
     }
 
-    /// Sends the responses at the front that are complete.
+    /// Sends the reply and the responses behind it that are complete. A `get` ends with a response
+    /// of its own, which must not need a system call of its own.
     pub(crate) fn send_complete(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        let reply = &mut self.cache.reply;
         while let Some(complete) = session.waiting.next() {
+            if reply.value.is_some() || reply.text.len() >= CHUNK {
+                send(cx, reply);
+            }
             match complete {
-                Complete::Reply(reply) => {
-                    cx.send(&reply.text[..]);
-                    if let Some(value) = reply.value {
-                        cx.send(value);
-                    }
+                Complete::Reply(next) => {
+                    reply.text.extend_from_slice(&next.text);
+                    reply.value = next.value;
                 }
-                Complete::Gathered(Gathered::Text(text)) => _ = cx.send(text),
+                Complete::Gathered(Gathered::Text(text)) => reply.push(text),
                 Complete::Gathered(Gathered::Counters(counters)) => {
                     let uptime = cx.now().as_secs() - self.started.unwrap_or_default();
-                    let text =
-                        statistics::general(&counters, &self.settings, uptime, cx.unix_time());
-                    cx.send(text);
+                    let time = cx.unix_time();
+                    reply.push(&statistics::general(&counters, &self.settings, uptime, time));
                 }
             }
         }
+        send(cx, reply);
     }
 
     /// Continues a `get` that has waited.
@@ -302,6 +300,13 @@ impl Memcached {
             if pauses { cx.pause() } else { cx.resume() }
         }
     }
+}
+
+/// Sends a reply, which is empty after that.
+fn send(cx: &mut Context<'_>, Reply { text, value }: &mut Reply) -> Sent {
+    let sent = cx.send(&text[..]);
+    text.clear();
+    value.take().map_or(sent, |value| cx.send(value))
 }
 
 impl LineHandler for Memcached {

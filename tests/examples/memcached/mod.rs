@@ -15,6 +15,7 @@ mod expiry;
 mod malformed;
 mod memory;
 mod meta;
+mod peers;
 mod text;
 mod upstream;
 
