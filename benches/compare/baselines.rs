@@ -1,4 +1,5 @@
-//! The practical limit: servers that make the system calls of a workload and do nothing else.
+//! The practical limit: servers that make the system calls of a workload and do nothing else. And
+//! servers of WebSockets, which are complete, except for the bare one.
 //!
 //! Each is a process of its own, this program started again with `--serve`. They rely on what
 //! only the client of this program promises: a request arrives in one piece, is always well formed
@@ -22,6 +23,7 @@ use crate::workloads::Content;
 
 mod relay;
 mod upload;
+mod websocket;
 
 use upload::Uploads;
 
@@ -39,6 +41,10 @@ pub(crate) enum Baseline {
     Sink,
     /// Puts bodies into files.
     Upload,
+    /// Sends messages on WebSockets back, or to all.
+    Ws,
+    WsSluicegate,
+    WsTungstenite,
 }
 
 /// What a baseline has to know.
@@ -76,6 +82,9 @@ pub(crate) fn serve(what: Baseline, job: Job<'_>) -> io::Result<()> {
         Baseline::Splice => relay::run(&listener, to?, true),
         Baseline::Sink => run(&listener, Sink { nowhere: vec![0; 1 << 20] }),
         Baseline::Upload => run(&listener, Uploads::new(path?, job.length)?),
+        Baseline::Ws => websocket::bare::run(&listener),
+        Baseline::WsSluicegate => websocket::sluicegate::run(listener),
+        Baseline::WsTungstenite => websocket::tungstenite::run(&listener),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo build --profile bench --examples
-//! cargo bench --bench compare                      # everything: some 45 minutes
+//! cargo bench --bench compare                      # everything: about an hour
 //! cargo bench --bench compare -- http static-1k    # two workloads
 //! cargo bench --bench compare -- --list            # what there is
 //! cargo bench --bench compare -- --rounds 5 http   # a first look
@@ -41,6 +41,13 @@
 //!   to answer from memory: in `http` and `http-pipelined` they serve a file.
 //! - `haproxy`, if it is installed: one thread, `splice-auto`, buffers of 64 KiB and pipes of
 //!   256 KiB, with which it is fastest.
+//! - `tungstenite`, in the workloads `ws-...`: the crate of this name, on the loop of `bare`.
+//! - `ws`, in the workloads `ws-...`, if Node.js and this package are installed (in Debian: `nodejs`,
+//!   `node-ws`): without compression.
+//!
+//! In the workloads `ws-...`, `sluicegate` is a server in this program: no example sends messages
+//! back without a limit on their rate. `bare` takes frames apart and unmasks them, and checks
+//! nothing.
 //!
 //! Only `sluicegate`, `nginx` and `haproxy` take part in the workloads `tls-...`. They use the same
 //! P-256 certificate, TLS 1.3 and the one cipher suite that the client offers,

@@ -13,6 +13,9 @@ use rustix::process::{Pid, Signal, getuid, kill_process};
 
 use crate::workloads::{Content, Workload};
 
+/// The server of `ws`.
+const WS: &str = include_str!("baselines/websocket/ws.js");
+
 /// A program that is compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
@@ -22,16 +25,20 @@ pub(crate) enum Program {
     H2o,
     Lighttpd,
     Haproxy,
+    Tungstenite,
+    Ws,
 }
 
 /// All of them, the one that the others are compared with first.
-pub(crate) const ALL: [Program; 6] = [
+pub(crate) const ALL: [Program; 8] = [
     Program::Sluicegate,
     Program::Bare,
     Program::Nginx,
     Program::H2o,
     Program::Lighttpd,
     Program::Haproxy,
+    Program::Tungstenite,
+    Program::Ws,
 ];
 
 impl Program {
@@ -43,6 +50,8 @@ impl Program {
             Program::H2o => "h2o",
             Program::Lighttpd => "lighttpd",
             Program::Haproxy => "haproxy",
+            Program::Tungstenite => "tungstenite",
+            Program::Ws => "ws",
         }
     }
 
@@ -59,6 +68,7 @@ impl Program {
                 matches!(content, Content::Hello | Content::File(_))
             }
             Program::Haproxy => matches!(content, Content::Relay { .. }),
+            Program::Tungstenite | Program::Ws => matches!(content, Content::WebSocket),
         }
     }
 
@@ -66,9 +76,10 @@ impl Program {
     pub(crate) fn executable(self, content: Content) -> io::Result<Option<PathBuf>> {
         let this = std::env::current_exe()?;
         let path = match self {
-            Program::Bare => Some(this),
+            Program::Bare | Program::Tungstenite => Some(this),
             Program::Sluicegate => {
                 let example = match content {
+                    Content::WebSocket => return Ok(Some(this)),
                     Content::Echo | Content::Sink => "echo",
                     Content::Hello => "hello",
                     Content::File(_) | Content::Upload(_) => "http",
@@ -76,6 +87,10 @@ impl Program {
                 };
                 // This program is target/release/deps/compare-HASH.
                 this.ancestors().nth(2).map(|release| release.join("examples").join(example))
+            }
+            Program::Ws => {
+                let node = Path::new("/usr/bin/node");
+                node_path().join("ws").exists().then(|| node.to_owned())
             }
             // Servers are installed where only the super-user's PATH leads.
             Program::Nginx | Program::H2o | Program::Lighttpd | Program::Haproxy => {
@@ -97,7 +112,13 @@ impl Program {
         match (self, site.content) {
             (Program::Sluicegate, Content::File(_)) => command.arg(www),
             (Program::Sluicegate, Content::Upload(_)) => command.arg(www).arg("--upload"),
+            (Program::Sluicegate, Content::WebSocket) => command.args(["--serve", "ws-sluicegate"]),
             (Program::Sluicegate, _) => &mut command,
+            (Program::Tungstenite, _) => command.args(["--serve", "ws-tungstenite"]),
+            (Program::Ws, _) => {
+                command.env("NODE_PATH", node_path()).args(["-e", WS, &port.to_string()])
+            }
+            (Program::Bare, Content::WebSocket) => command.args(["--serve", "ws"]),
             (Program::Bare, Content::Echo) => command.args(["--serve", "echo"]),
             (Program::Bare, Content::Sink) => command.args(["--serve", "sink"]),
             (Program::Bare, Content::Relay { bulk: false }) => command.args(["--serve", "relay"]),
@@ -131,7 +152,7 @@ impl Program {
                 command.args(["-db", "-q", "-f"]).arg(path)
             }
         };
-        if matches!(self, Program::Sluicegate | Program::Bare) {
+        if matches!(self, Program::Sluicegate | Program::Bare | Program::Tungstenite) {
             command.arg("--port").arg(port.to_string());
             if let Some(behind) = site.behind {
                 command.arg("--to").arg(behind.to_string());
@@ -180,6 +201,11 @@ impl Site<'_> {
         // Nothing is to be written back while a server is measured.
         file.sync_all()
     }
+}
+
+/// Where Node.js finds its modules: those of Debian's packages, unless the environment says.
+fn node_path() -> PathBuf {
+    std::env::var_os("NODE_PATH").unwrap_or_else(|| "/usr/share/nodejs".into()).into()
 }
 
 fn nginx(site: &Site<'_>, port: u16) -> String {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::load::tls::Connector;
+use crate::load::websocket::{FanOut, Kind, masked, open, unmasked};
 use crate::load::{self, Load, Stream, Work, bulk, echo, http, slow, upload};
 
 /// Something to do for a server, and how to count it.
@@ -32,6 +33,8 @@ pub(crate) enum Content {
     File(u64),
     /// A file, once it was sent one of this many bytes.
     Upload(u64),
+    /// A WebSocket: texts come back, and binary data goes to all.
+    WebSocket,
     /// What a server behind it has to offer: an echo, or, in bulk, a sink.
     Relay { bulk: bool },
     /// Nothing.
@@ -51,6 +54,8 @@ pub(crate) enum Unit {
 /// What the client does.
 enum Demand {
     Echo { connections: usize, message: usize, in_flight: usize },
+    WebSocketEcho { connections: usize, message: usize, in_flight: usize },
+    WebSocketFanOut { connections: usize, message: usize },
     Http { connections: usize, in_flight: usize },
     Slow { clients: u32, rate: u64 },
     Bulk { connections: usize },
@@ -59,6 +64,8 @@ enum Demand {
 
 const MIB: usize = 1 << 20;
 const SHORT: Duration = Duration::from_millis(100);
+/// Time until Node.js has compiled what runs often.
+const COMPILED: Duration = Duration::from_secs(1);
 
 pub(crate) const ALL: &[Workload] = &[
     Workload {
@@ -179,6 +186,33 @@ pub(crate) const ALL: &[Workload] = &[
         demand: Demand::Upload { connections: 4 },
     },
     Workload {
+        name: "ws-echo",
+        about: "64 WebSockets, texts of 64 bytes, one in flight",
+        unit: Unit::Message(2 + 64),
+        content: Content::WebSocket,
+        tls: false,
+        warm_up: COMPILED,
+        demand: Demand::WebSocketEcho { connections: 64, message: 64, in_flight: 1 },
+    },
+    Workload {
+        name: "ws-echo-p32",
+        about: "64 WebSockets, texts of 64 bytes, 32 in flight",
+        unit: Unit::Message(2 + 64),
+        content: Content::WebSocket,
+        tls: false,
+        warm_up: COMPILED,
+        demand: Demand::WebSocketEcho { connections: 64, message: 64, in_flight: 32 },
+    },
+    Workload {
+        name: "ws-fanout",
+        about: "1,000 WebSockets, of which one sends messages of 200 bytes to all, one in flight",
+        unit: Unit::Message(4 + 200),
+        content: Content::WebSocket,
+        tls: false,
+        warm_up: COMPILED,
+        demand: Demand::WebSocketFanOut { connections: 1000, message: 200 },
+    },
+    Workload {
         name: "tls-1k",
         about: "64 connections over TLS, a file of 1 KiB",
         unit: Unit::Request,
@@ -244,7 +278,17 @@ impl Workload {
         let (target, length) = (self.content.target(), self.content.length());
         Ok(match self.demand {
             Demand::Echo { connections, message, in_flight } => {
-                Box::new(echo::load(connect, connections, message * in_flight)?)
+                let batch = vec![b'x'; message * in_flight];
+                let back = batch.len();
+                Box::new(echo::load(connect, connections, batch, back)?)
+            }
+            Demand::WebSocketEcho { connections, message, in_flight } => {
+                let batch = masked(Kind::Text, message).repeat(in_flight);
+                let back = unmasked(Kind::Text, message).len() * in_flight;
+                Box::new(echo::load(|| open(connect()?), connections, batch, back)?)
+            }
+            Demand::WebSocketFanOut { connections, message } => {
+                Box::new(FanOut::new(connect, connections, message)?)
             }
             Demand::Http { connections, in_flight } => {
                 Box::new(http::load(connect, connections, in_flight, &target, length)?)

@@ -9,6 +9,7 @@ pub(crate) mod http;
 pub(crate) mod slow;
 pub(crate) mod tls;
 pub(crate) mod upload;
+pub(crate) mod websocket;
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
