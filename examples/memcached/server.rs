@@ -237,15 +237,17 @@ impl Memcached {
     /// Sends the reply, or lets it wait for those before it. Returns whether the queue is full.
     #[inline]
     fn emit(&mut self, cx: &mut Context<'_>, session: &mut Session) -> bool {
-        let Reply { text, value } = &self.cache.reply;
-        if text.is_empty() && value.is_none() {
+        let reply = &mut self.cache.reply;
+        if reply.text.is_empty() && reply.value.is_none() {
             return false;
         }
-        if !session.waiting.is_empty() {
-            session.waiting.add(mem::take(&mut self.cache.reply));
-            return false;
+        if session.waiting.is_empty() {
+            return send(cx, reply) == Sent::Full;
         }
-        send(cx, &mut self.cache.reply) == Sent::Full
+        // The reply keeps its buffer, which would have to grow again.
+        session.waiting.add(Reply { text: reply.text.clone(), value: reply.value.take() });
+        reply.text.clear();
+        false
     }
 
     /// Sends the reply and the responses behind it that are complete. A `get` ends with a response
