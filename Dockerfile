@@ -16,7 +16,8 @@ RUN target="$(rustc -vV | sed -n 's/^host: //p')" && \
 FROM scratch
 COPY --from=build /sluicegate-http /sluicegate-top /
 WORKDIR /srv
-# The status listener stays on the loopback interface of the container, for the health check.
+# The status listener stays on the loopback interface of the container, for the health check. With
+# `--status` at another port, set another health check.
 ENV SLUICEGATE_BIND=0.0.0.0 SLUICEGATE_STATUS=9100
 USER 65532:65532
 EXPOSE 8080

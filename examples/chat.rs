@@ -39,7 +39,7 @@ use lines::LineMembers;
 use outbox::Delivery;
 use web::{Site, WebMembers};
 
-/// Thousands of members can say as many lines at once as the pacing of a member lets through.
+/// Room for a burst of 20 lines from each of 6,000 members.
 const REPORTS: MailboxLimits = MailboxLimits { capacity: 131_072, per_turn: 1024 };
 /// Queues are flushed once a turn. Many members who talk in the same moment must not fill the
 /// queues of those who read: 32 lines are about half of what a queue holds. The hub handles far

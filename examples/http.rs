@@ -118,7 +118,8 @@ pub(crate) fn main() -> ExitCode {
         let (threads, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
         let again = options.clone();
         let mut parts: Vec<Read> = vec![Box::new(move || reload(&again, &threads))];
-        parts.extend(log.as_ref().map(|log| http_options::reopen(log, &options.log)));
+        let path = options.log.access_log.as_deref();
+        parts.extend(log.as_ref().zip(path).map(|(log, path)| http_options::reopen(log, path)));
         *options.server.reload.lock().unwrap_or_else(PoisonError::into_inner) = parts;
         let describe = |at: &Address| format!("{scheme}://{at}{} serves {dir}", options.path());
         opened.run_with(mailboxes, describe, |shard, reloads, extra| {

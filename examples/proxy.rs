@@ -152,8 +152,8 @@ fn forward_requests(mut options: Options) -> Result<(), Failure> {
     options.server.status.upstreams = inspect;
     let opened = options.server.open(options.limits())?;
     let log = options.log.start()?;
-    if let Some(log) = &log {
-        let reopen = http_options::reopen(log, &options.log);
+    if let (Some(log), Some(path)) = (&log, &options.log.access_log) {
+        let reopen = http_options::reopen(log, path);
         options.server.reload.lock().unwrap_or_else(PoisonError::into_inner).push(reopen);
     }
     let source = options.source();

@@ -1,9 +1,10 @@
-//! The practical limit: servers that make the system calls of a workload and do nothing else. And
-//! servers of WebSockets, which are complete, except for the bare one.
+//! Servers that this program runs itself, each as a process of its own: this program started again
+//! with `--serve`.
 //!
-//! Each is a process of its own, this program started again with `--serve`. They rely on what
-//! only the client of this program promises: a request arrives in one piece, is always well formed
-//! and asks for the one thing there is. That makes them lower bounds, not servers.
+//! `ws-sluicegate` and `ws-tungstenite` are complete servers. The others are the practical limit:
+//! they make the system calls of a workload and do little else. They rely on what only the client of
+//! this program promises: a request arrives in one piece, is always well formed and asks for the one
+//! thing there is. That makes them lower bounds, not servers.
 
 use std::fs::File;
 use std::io;

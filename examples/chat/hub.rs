@@ -22,7 +22,7 @@ const NAME: usize = 20;
 /// The maximum number of members who are told about each other's coming and going, and whom `/who`
 /// lists. Two notices for each of 5,000 members would be 50 million messages.
 pub(crate) const NOTICED: usize = 50;
-/// How long the hub waits before it tells the members of a front again that they missed something.
+/// The time between two attempts to tell the members of a front that they missed something.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// The connection of a member.

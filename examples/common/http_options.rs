@@ -57,8 +57,8 @@ impl Log {
 }
 
 /// Reopens the access log on SIGHUP.
-pub(crate) fn reopen(log: &AccessLog, options: &Log) -> Read {
-    let (log, path) = (log.clone(), options.access_log.clone().unwrap_or_default());
+pub(crate) fn reopen(log: &AccessLog, path: &Path) -> Read {
+    let (log, path) = (log.clone(), path.to_owned());
     Box::new(move || {
         let (log, file) = (log.clone(), open(&path)?);
         Ok(Box::new(move || log.switch(file)))

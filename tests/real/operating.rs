@@ -320,6 +320,8 @@ impl Operator {
         // systemd looks for the service beside it.
         let unit = self.at("sluicegate-http.socket");
         fs::write(&unit, block).expect("a file");
+        let installed = self.at("etc/systemd/system/sluicegate-http.socket");
+        fs::write(installed, block).expect("a file");
         if has("systemd-analyze") {
             let outcome = run(Command::new("systemd-analyze").arg("verify").arg(&unit));
             assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{outcome:?}");
@@ -368,13 +370,13 @@ mkdir -p target/release/examples
 ln -sf \"$EXAMPLES/$4\" target/release/examples/
 ";
 
-/// Does nothing with a service but to look for its unit.
+/// Does nothing with units but to look for them. A service comes last.
 const SYSTEMCTL: &str = "#!/bin/sh -eu
 case \"$*\" in
     daemon-reload) exit ;;
     'enable --now '* | 'reload '* | 'stop '* | 'kill --kill-who=main -s USR2 '*) ;;
     *) echo \"systemctl $*\" >&2; exit 1 ;;
 esac
-for unit; do :; done
+for unit; do case $unit in *.socket) [ -f \"$UNITS/$unit\" ] ;; esac; done
 [ -f \"$UNITS/$unit.service\" ]
 ";

@@ -103,11 +103,10 @@ impl Lines {
             };
             let error = write(&mut out, &mut taken, &mut written).err();
             let is_gone = error.as_ref().is_some_and(|it| it.kind() == ErrorKind::BrokenPipe)
-                && self.lock().next_out.is_none();
+                && self.ends_without_reader();
             let ends = is_gone || matches!(step, Step::End);
             // Not while the lines are locked: reactors would wait for the reader of the warning.
             if is_gone {
-                self.lock().over = true;
                 warn("the reader is gone; no more lines are written".to_owned());
             } else {
                 let left = ends.then(|| count_lines(&taken));
@@ -123,6 +122,14 @@ impl Lines {
                 drop(self.changed.wait_timeout_while(self.lock(), pause, waits));
             }
         }
+    }
+
+    /// Ends the log, unless further lines are to be written elsewhere. Returns whether it ends.
+    fn ends_without_reader(&self) -> bool {
+        let mut state = self.lock();
+        let ends = state.next_out.is_none();
+        state.over |= ends;
+        ends
     }
 
     /// The warning that is due after an attempt to write, if there is one. It is always due after the

@@ -45,8 +45,8 @@
 //! # Rotation
 //!
 //! Rename the file, open another one with the same name, and call [`switch`](AccessLog::switch): all
-//! further lines are written there. Every line is whole in exactly one of the two files. For logrotate, do
-//! this when the process gets SIGHUP, as `examples/http.rs` does.
+//! further lines are written there. Every line is whole in exactly one of the two files. For
+//! logrotate, do this when the process gets SIGHUP, as `examples/http.rs` does.
 //!
 //! # Failures
 //!
@@ -148,8 +148,8 @@ impl AccessLog {
         });
     }
 
-    /// Makes the thread write to `out` instead: lines that are still waiting, and all later ones. It
-    /// has no effect if logging has ended because the reader of a pipe is gone.
+    /// Makes the thread write to `out` instead: lines that are still waiting, and all later ones.
+    /// It has no effect if logging has ended because the reader of a pipe is gone.
     ///
     /// This takes a lock, so it must not be called in a signal handler.
     pub fn switch(&self, out: impl Write + Send + 'static) {

@@ -8,7 +8,7 @@ use super::Chat;
 use super::example::hub::HELP;
 use super::example::outbox::MISSED;
 
-/// A member can say this many lines at once.
+/// Fewer lines than a member can say at once.
 const LINES: usize = 19;
 
 #[test]

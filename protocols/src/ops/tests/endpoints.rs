@@ -44,7 +44,7 @@ fn nothing_is_stored_and_nothing_can_be_changed() {
 }
 
 #[test]
-fn counters_of_outgoing_connections_begin_at_0_and_are_shown_to_people_once_there_are_some() {
+fn counters_of_outgoing_connections_begin_at_0_and_people_do_not_see_them_yet() {
     let mut world = World::new();
     let metrics = world.get("/metrics");
     let labels = "{listener=\"none\",thread=\"0\",by=\"connect\"}";
