@@ -146,8 +146,9 @@ fn client(sim: &mut Sim, number: u8, start: Duration) -> Client {
     if bytes.len() < 1000 && sim.below(3) == 0 { client.reads_slowly() } else { client }
 }
 
-/// When everything must be over, at most with its reactors stalled again and again.
-const END: Duration = Duration::from_secs(200);
+/// When everything must be over. A client may lose one upstream after the other, each after an idle
+/// timeout, and then be idle itself.
+const END: Duration = Duration::from_secs(1000);
 
 /// After this time, no upstream dies any more, even if a reactor gets no time for a while.
 const LATER: Duration = Duration::from_secs(20);
