@@ -250,8 +250,8 @@ impl Memcached {
         false
     }
 
-    /// Sends the reply and the responses behind it that are complete. A `get` ends with a response
-    /// of its own, which must not need a system call of its own.
+    /// Sends the reply and the complete responses behind it. They are joined, so that the `END` of a
+    /// `get` leaves in the same call as its last value.
     pub(crate) fn send_complete(&mut self, cx: &mut Context<'_>, session: &mut Session) {
         let reply = &mut self.cache.reply;
         while let Some(complete) = session.waiting.next() {
