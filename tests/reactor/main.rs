@@ -40,6 +40,7 @@ mod receive_file;
 mod reconnecting;
 mod relay;
 mod sessions;
+mod set_limits;
 mod slow_callbacks;
 mod stopping;
 mod timers;

@@ -39,10 +39,8 @@ pub(crate) struct Group {
 impl Group {
     /// A group without connections, which may together send and receive `rates` bytes per second.
     pub(crate) fn new(limits: Limits, rates: [Option<u64>; 2]) -> Group {
-        let each = [limits.send_rate, limits.receive_rate];
-        let is_rated = each.iter().chain(&rates).any(Option::is_some);
-        Group {
-            buckets: is_rated.then(|| Box::new(rates.map(|rate| rate.map(Bucket::of_bytes)))),
+        let mut group = Group {
+            buckets: None,
             limits,
             connect: None,
             open: 0,
@@ -54,7 +52,16 @@ impl Group {
             ledger: Ledger::default(),
             address: None,
             log: Throttle::default(),
-        }
+        };
+        group.set_rates(rates);
+        group
+    }
+
+    /// Sets how many bytes per second all connections together may send and receive.
+    pub(crate) fn set_rates(&mut self, rates: [Option<u64>; 2]) {
+        let each = [self.limits.send_rate, self.limits.receive_rate];
+        let is_rated = each.iter().chain(&rates).any(Option::is_some);
+        self.buckets = is_rated.then(|| Box::new(rates.map(|rate| rate.map(Bucket::of_bytes))));
     }
 
     /// Whether a connection of the group is subject to a rate.

@@ -24,7 +24,7 @@ impl ClientNet {
 /// How many connections of one listener each client has. The hashes are keyed at random, so that
 /// clients cannot choose addresses that collide.
 pub(crate) struct PerAddress {
-    most: u32,
+    pub(crate) most: u32,
     open: HashMap<ClientNet, u32>,
     /// The client of each connection: when it closes, its socket may not know the peer any more.
     clients: HashMap<u32, ClientNet>,

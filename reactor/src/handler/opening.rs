@@ -9,7 +9,7 @@ use crate::connect::{Connector, attempt};
 use crate::core::transport::Transport;
 use crate::core::{ConnId, HandlerId, Limits, Target};
 use crate::listen::listener::{Listener, Source};
-use crate::listen::{self, Listen, ListenerId, Origin};
+use crate::listen::{self, Listen, ListenerId, Origin, update};
 use crate::sys::Address;
 
 /// Listening. A listener added in a callback begins in the same turn; no handler is called from
@@ -132,6 +132,58 @@ impl Turn {
                 listener.close(&mut self.core);
                 was_open = true;
             }
+        }
+        was_open
+    }
+
+    /// Changes the limits of a listener, and returns whether it was open.
+    ///
+    /// Of `listen`, this takes [`limits`](Listen::limits), which then also apply to the connections
+    /// that are open, and [`max_connections`](Listen::max_connections),
+    /// [`when_full`](Listen::when_full), [`max_per_address`](Listen::max_per_address),
+    /// [`max_handshakes`](Listen::max_handshakes), [`send_rate`](Listen::send_rate) and
+    /// [`receive_rate`](Listen::receive_rate). Nothing else changes. Of a
+    /// [`Server`](crate::Server), each thread has its [share](Listen::share) of the limits.
+    ///
+    /// - Connections beyond a smaller maximum stay open, and no others are accepted until enough of
+    ///   them have closed.
+    /// - If there was no maximum per client, the connections that are open are not counted.
+    /// - A rate of each connection that has changed also replaces one that was
+    ///   [set](crate::Peer::set_send_rate) for a connection.
+    ///
+    /// This takes time in proportion to the number of open connections.
+    ///
+    /// ```
+    /// # use sluicegate_reactor::{Context, Handler, Input};
+    /// # struct Echo;
+    /// # impl Handler for Echo {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+    /// # }
+    /// use sluicegate_reactor::{Limits, Listen, Reactor};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// let echo = reactor.register(Echo);
+    /// let listener = reactor.listen("127.0.0.1:0", &Listen::default(), echo)?;
+    /// let limits = Limits { idle: Some(Duration::from_secs(10)), ..Limits::default() };
+    /// let listen = Listen { max_connections: 1000, limits, ..Listen::default() };
+    /// assert!(reactor.set_limits(listener, &listen));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_limits(&mut self, listener: ListenerId, listen: &Listen) -> bool {
+        let mut was_open = false;
+        for listener in
+            self.listeners.iter_mut().flatten().filter(|other| other.group == listener.group)
+        {
+            listener.set_limits(listen);
+            was_open = true;
+        }
+        if was_open {
+            update::set_limits(&mut self.core, listener.group, listen);
         }
         was_open
     }

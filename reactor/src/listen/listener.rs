@@ -121,6 +121,13 @@ impl Listener {
         })
     }
 
+    /// Replaces the limits that apply to accepting.
+    pub(crate) fn set_limits(&mut self, listen: &Listen) {
+        let Listen { max_connections, when_full, max_handshakes, .. } = *listen;
+        self.options =
+            Listen { max_connections, when_full, max_handshakes, ..self.options.clone() };
+    }
+
     /// How long to wait before accepting may succeed, in nanoseconds. `None` if an event or a close
     /// announces it.
     pub(crate) fn wait(&self, core: &Core) -> Option<u64> {

@@ -12,6 +12,7 @@ pub mod activation;
 pub(crate) mod custody;
 pub(crate) mod listener;
 mod shed;
+pub(crate) mod update;
 
 use custody::Custody;
 
@@ -83,6 +84,35 @@ impl Default for Listen {
             send_rate: None,
             receive_rate: None,
             limits: Limits::default(),
+        }
+    }
+}
+
+impl Listen {
+    /// The share that each of several threads has in these limits: those that apply to all
+    /// connections together are divided, and rounded up.
+    ///
+    /// ```
+    /// use sluicegate_reactor::Listen;
+    ///
+    /// let listen = Listen { max_connections: 1000, max_per_address: Some(10), ..Listen::default() };
+    /// let share = listen.share(3);
+    /// assert_eq!((share.max_connections, share.max_per_address), (334, Some(10)));
+    /// ```
+    ///
+    /// # Panics
+    /// If `threads` is 0.
+    #[must_use]
+    pub fn share(&self, threads: usize) -> Listen {
+        let threads = u32::try_from(threads).unwrap_or(u32::MAX);
+        Listen {
+            max_connections: self.max_connections.div_ceil(threads),
+            max_handshakes: self.max_handshakes.div_ceil(threads),
+            accept_rate: self.accept_rate.map(|rate| rate.div_ceil(threads)),
+            send_rate: self.send_rate.map(|rate| rate.div_ceil(threads.into())),
+            receive_rate: self.receive_rate.map(|rate| rate.div_ceil(threads.into())),
+            accept_burst: self.accept_burst.div_ceil(threads),
+            ..self.clone()
         }
     }
 }

@@ -42,7 +42,7 @@ impl Shard<'_> {
     ) -> io::Result<ListenerId> {
         let (address, listen) = &self.server.listeners[listener.index];
         let place = self.places[listener.index].take().expect("a thread serves a listener once");
-        let share = share(listen, self.server.options.threads);
+        let share = listen.share(self.server.options.threads);
         match place {
             Place::Own(sockets) => {
                 let share =
@@ -78,20 +78,6 @@ impl Shard<'_> {
 /// The share that each of several sockets has in a rate of accepts.
 fn divided(rate: Option<u32>, sockets: usize) -> Option<u32> {
     rate.map(|rate| rate.div_ceil(u32::try_from(sockets.max(1)).unwrap_or(u32::MAX)))
-}
-
-/// A thread's share of a listener's limits.
-fn share(listen: &Listen, threads: usize) -> Listen {
-    let threads = u32::try_from(threads).unwrap_or(u32::MAX);
-    Listen {
-        max_connections: listen.max_connections.div_ceil(threads),
-        max_handshakes: listen.max_handshakes.div_ceil(threads),
-        accept_rate: listen.accept_rate.map(|rate| rate.div_ceil(threads)),
-        send_rate: listen.send_rate.map(|rate| rate.div_ceil(threads.into())),
-        receive_rate: listen.receive_rate.map(|rate| rate.div_ceil(threads.into())),
-        accept_burst: listen.accept_burst.div_ceil(threads),
-        ..listen.clone()
-    }
 }
 
 impl Deref for Shard<'_> {
