@@ -107,14 +107,17 @@ struct Options {
 
 pub(crate) fn main() -> ExitCode {
     common::main(|Options { mut server, web, room_size }: Options| {
-        server.web = web.map(|target| (target, limits(Limits::default().idle)));
+        let for_browsers = limits(Limits::default().idle);
+        server.web = web.map(|target| (target, for_browsers.clone()));
         let (threads, room_size) = (server.threads.into(), room_size as usize);
         let parts = Part::for_each_thread(threads, room_size, &DELIVERIES);
         let describe = |at: &Address| format!("chat on {at}");
         let opened = server.open(limits(None))?;
-        opened.run_with(parts, describe, |shard, part, (web, metrics)| {
+        opened.run_with(parts, describe, |shard, part, (web, metrics, limited)| {
             let (lines, site) = part.register(shard, metrics);
-            web.map_or(Ok(()), |web| shard.serve(web, site).map(drop))?;
+            if let Some(web) = web {
+                limited.add(shard.serve(web, site)?, &for_browsers);
+            }
             Ok(lines)
         })
     })

@@ -128,7 +128,7 @@ pub(crate) fn main() -> ExitCode {
             let auth =
                 users.clone().map(|users| BasicAuth::new("files", users, workers.clone(), done));
             let site = Site { files, auth, log: log.clone() };
-            let (_, metrics) = extra;
+            let (_, metrics, _) = extra;
             let http = Http::with(site, options.http_limits()).with_metrics(metrics);
             let http = shard.register(http);
             shard.attach(reloads, http);

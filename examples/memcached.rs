@@ -59,7 +59,7 @@ use server::{Memcached, TICK, Tick};
 
 pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
-        let settings = options.settings();
+        let settings = options.settings()?;
         let threads = settings.threads;
         let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| mailbox()).unzip();
         // A single thread needs no mailbox, and its reactor need not look into one.

@@ -17,5 +17,5 @@ pub(crate) fn run<H: Handler>(
 ) -> Result<(), Failure> {
     let parts = vec![(); server.threads.into()];
     let opened = server.open(limits)?;
-    opened.run_with(parts, describe, |shard, (), (_, metrics)| make(shard, metrics))
+    opened.run_with(parts, describe, |shard, (), (_, metrics, _)| make(shard, metrics))
 }

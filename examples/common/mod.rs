@@ -5,7 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum, value_parser};
+use clap::{Args, value_parser};
 use sluicegate_protocols::http::HttpMetrics;
 use sluicegate_protocols::proxy_protocol::{AcceptProxy, Network};
 use sluicegate_protocols::tls::Acceptor;
@@ -13,6 +13,7 @@ use sluicegate_reactor::server::notify::Notifier;
 use sluicegate_reactor::transport::Factory;
 use sluicegate_reactor::{Address, Limits, Listen, Reactor, ServerListener, ServerOptions, Target};
 
+mod connections;
 mod opened;
 mod privileges;
 mod program;
@@ -23,6 +24,7 @@ mod status;
 pub(crate) mod tls;
 pub(crate) mod units;
 
+use connections::{Connections, Limited};
 use opened::Opened;
 pub(crate) use program::{Failure, main};
 use reload::Reload;
@@ -46,29 +48,8 @@ pub(crate) struct Server {
     /// without a header are reset with a warning.
     #[arg(long, value_name = "FROM", value_delimiter = ',', help_heading = "Listening")]
     accept_proxy: Vec<Network>,
-    /// Maximum number of open connections per listening address.
-    #[arg(long, value_name = "N", default_value_t = 100_000, help_heading = "Connections")]
-    #[arg(value_parser = value_parser!(u32).range(1..))]
-    pub(crate) max_connections: u32,
-    /// What happens to further connections: they wait in the kernel's queue, are refused with a
-    /// reset, or replace the longest-idle connection, which is closed; this needs an idle timeout.
-    /// Each thread has its part of the limit.
-    #[arg(long, value_name = "HOW", default_value = "wait", help_heading = "Connections")]
-    when_full: WhenFull,
-    /// Maximum number of open connections per client, in each thread; further ones are reset. A
-    /// client is an IPv4 address or an IPv6 /64 prefix; with --accept-proxy it is the proxy. By
-    /// default there is no limit.
-    #[arg(long, value_name = "N", help_heading = "Connections")]
-    #[arg(value_parser = value_parser!(u32).range(1..))]
-    per_address: Option<u32>,
-    /// Maximum send rate of each connection in bytes per second, such as 500K or 1M. By default
-    /// there is no limit.
-    #[arg(long, value_name = "SIZE", value_parser = units::size, help_heading = "Connections")]
-    rate: Option<u64>,
-    /// Close connections after this time without traffic, such as 30s or 5m. The default is 75s, or
-    /// never in programs whose clients are usually silent.
-    #[arg(long, value_name = "TIME", value_parser = units::time, help_heading = "Connections")]
-    idle_timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) connections: Connections,
     /// How long to keep accepting after SIGINT or SIGTERM, so that load balancers can notice that
     /// the server is no longer ready. A second signal ends the delay.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::time)]
@@ -117,35 +98,11 @@ pub(crate) struct Server {
     pub(crate) web: Option<(Target, Limits)>,
 }
 
-/// What happens to connections beyond `--max-connections`.
-#[derive(Clone, Copy, ValueEnum)]
-enum WhenFull {
-    Wait,
-    Refuse,
-    Shed,
-}
-
-impl From<WhenFull> for sluicegate_reactor::WhenFull {
-    fn from(how: WhenFull) -> sluicegate_reactor::WhenFull {
-        match how {
-            WhenFull::Wait => sluicegate_reactor::WhenFull::Wait,
-            WhenFull::Refuse => sluicegate_reactor::WhenFull::Refuse,
-            WhenFull::Shed => sluicegate_reactor::WhenFull::Shed,
-        }
-    }
-}
-
-/// The additional arguments of a thread: the listener for browsers, if there is one, and the HTTP
-/// metrics, if there is a status listener.
-pub(crate) type Extra<'a> = (Option<&'a ServerListener>, Option<HttpMetrics>);
+/// The additional arguments of a thread: the listener for browsers, if there is one, the HTTP
+/// metrics, if there is a status listener, and the listeners whose limits SIGHUP reloads.
+pub(crate) type Extra<'a> = (Option<&'a ServerListener>, Option<HttpMetrics>, &'a mut Limited);
 
 impl Server {
-    /// The limits of connections: the defaults, as changed by the options.
-    pub(crate) fn limits(&self, defaults: Limits) -> Limits {
-        let idle = self.idle_timeout.or(defaults.idle);
-        Limits { idle, send_rate: self.rate, ..defaults }
-    }
-
     /// Opens the listeners, and gives up all rights that are not needed after that. A program starts
     /// its own threads after this.
     pub(crate) fn open(&self, limits: Limits) -> Result<Opened<'_>, Failure> {
@@ -158,10 +115,13 @@ impl Server {
         let own = self.tls.self_signed(&self.bind)?;
         let acceptor = self.tls.acceptor(own.as_ref(), self.protocol)?;
         acceptor.iter().for_each(|acceptor| tls::pass_sessions_on(acceptor, &mut server));
-        let listeners = self.listen(&mut server, limits, acceptor.as_ref())?;
-        let listen_web = |(at, limits): &(Target, Limits)| {
-            server.listen(at, &self.options(limits.clone(), acceptor.as_ref()))
+        let values = self.connections.values()?;
+        let options = |limits: &Limits| Listen {
+            transport: self.transport(acceptor.as_ref()),
+            ..values.listen(limits.clone())
         };
+        let listeners = self.listen(&mut server, &options(&limits))?;
+        let listen_web = |(at, limits): &(Target, Limits)| server.listen(at, &options(limits));
         let web = self.web.as_ref().map(listen_web).transpose()?;
         let status = self.status.listen(&mut server)?;
         self.privileges.reduce(|sandbox| {
@@ -170,11 +130,21 @@ impl Server {
             for file in files.chain(self.control.as_deref()) {
                 sandbox.socket(file);
             }
-            for file in self.tls.files() {
+            for file in self.tls.files().chain(self.connections.file()) {
                 sandbox.read_again(file);
             }
         })?;
-        Ok(Opened { options: self, server, notifier, own, acceptor, listeners, web, status })
+        Ok(Opened {
+            options: self,
+            server,
+            notifier,
+            own,
+            acceptor,
+            limits,
+            listeners,
+            web,
+            status,
+        })
     }
 
     fn server_options(&self) -> ServerOptions {
@@ -204,36 +174,22 @@ impl Server {
         Some(AcceptProxy { trusted, inner, ..AcceptProxy::default() }.factory())
     }
 
-    /// The options of a listener.
-    fn options(&self, limits: Limits, acceptor: Option<&Acceptor>) -> Listen {
-        Listen {
-            max_connections: self.max_connections,
-            when_full: self.when_full.into(),
-            max_per_address: self.per_address,
-            limits: self.limits(limits),
-            transport: self.transport(acceptor),
-            ..Listen::default()
-        }
-    }
-
     fn listen(
         &self,
         server: &mut sluicegate_reactor::Server,
-        limits: Limits,
-        acceptor: Option<&Acceptor>,
+        listen: &Listen,
     ) -> Result<Vec<ServerListener>, Failure> {
-        let listen = self.options(limits, acceptor);
-        let activated = server.listen_activated(&listen)?;
+        let activated = server.listen_activated(listen)?;
         if !activated.is_empty() {
             return Ok(activated.into_iter().map(|(_, listener)| listener).collect());
         }
         let mut listeners = Vec::new();
         for host in &self.bind {
-            let opened = listen_on_each(server, &targets(host, self.port), &listen);
+            let opened = listen_on_each(server, &targets(host, self.port), listen);
             listeners.extend(opened.map_err(|error| advise(&error, host, self.port))?);
         }
         if let Some(path) = &self.unix {
-            listeners.push(server.listen(&Address::from_path(path)?, &listen)?);
+            listeners.push(server.listen(&Address::from_path(path)?, listen)?);
         }
         Ok(listeners)
     }

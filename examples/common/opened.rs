@@ -12,8 +12,11 @@ use signal_hook::iterator::Signals;
 use sluicegate_protocols::ops::Phase;
 use sluicegate_protocols::tls::{Acceptor, Identity};
 use sluicegate_reactor::server::notify::Notifier;
-use sluicegate_reactor::{Address, Handler, HandlerId, LedgerReader, ServerListener, Shard};
+use sluicegate_reactor::{
+    Address, Handle, Handler, HandlerId, LedgerReader, Limits, ServerListener, Shard, mailbox,
+};
 
+use super::connections::{Limited, Values};
 use super::signals::SignalSource;
 use super::{Extra, Failure, Server, reload, restart, status};
 
@@ -25,6 +28,8 @@ pub(crate) struct Opened<'a> {
     /// The certificate that was made for this process.
     pub(super) own: Option<Identity>,
     pub(super) acceptor: Option<Acceptor>,
+    /// The default limits of the listeners.
+    pub(super) limits: Limits,
     pub(super) listeners: Vec<ServerListener>,
     pub(super) web: Option<ServerListener>,
     pub(super) status: Option<ServerListener>,
@@ -35,9 +40,9 @@ type Action = Box<dyn FnMut() + Send>;
 
 impl Opened<'_> {
     /// Serves until SIGINT or SIGTERM. `make` creates the handler of each thread from one of
-    /// `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set. Once all
-    /// threads have a handler, the server is ready, and the addresses are printed. On SIGHUP, the
-    /// certificates and the parts in [`reload`](Server::reload) are reloaded.
+    /// `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set. Once all threads have a
+    /// handler, the server is ready, and the addresses are printed. On SIGHUP, the certificates, the
+    /// limits and the parts in [`reload`](Server::reload) are reloaded.
     pub(crate) fn run_with<H: Handler, P: Send>(
         mut self,
         parts: Vec<P>,
@@ -53,21 +58,30 @@ impl Opened<'_> {
         if let Some(reader) = reader.clone() {
             report_on_signal(reader)?;
         }
+        let threads = 0..self.options.threads;
+        let (handles, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
         // The first thread handles the signals.
-        let signals = iter::once(self.signals()?).map(Some).chain(iter::repeat_with(|| None));
-        let Opened { options, server, own, acceptor, listeners, web, status, .. } = self;
+        let signals = iter::once(self.signals(handles)?).chain(iter::repeat_with(Vec::new));
+        let Opened { options, server, own, acceptor, limits, listeners, web, status, .. } = self;
         let statuses =
             options.status.parts(options.threads, server.generation(), acceptor.as_ref());
-        let parts = parts.into_iter().zip(signals.zip(statuses)).collect();
+        let own_parts = mailboxes.into_iter().zip(signals).zip(statuses);
+        let parts = parts.into_iter().zip(own_parts).collect();
         let unready = AtomicU16::new(options.threads);
         let more = [web.as_ref(), status.as_ref()];
-        server.run_with(parts, |shard, (part, (signals, status_part))| {
+        server.run_with(parts, |shard, (part, ((mailbox, signals), status_part))| {
             options.set_up(shard);
             let metrics = status::serve(shard, status_part, status.as_ref())?;
-            let handler = make(shard, part, (web.as_ref(), metrics))?;
-            let mut signals = signals.into_iter().flatten();
-            signals.try_for_each(|(signals, action)| signals.handle(shard, action))?;
-            listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))?;
+            let mut limited = Limited::new(options.threads);
+            let handler = make(shard, part, (web.as_ref(), metrics, &mut limited))?;
+            for listener in &listeners {
+                limited.add(shard.serve(listener, handler)?, &limits);
+            }
+            let limited = shard.register(limited);
+            shard.attach(mailbox, limited);
+            for (signals, action) in signals {
+                signals.handle(shard, action)?;
+            }
             match unready.fetch_sub(1, Ordering::Relaxed) {
                 1 => {
                     options.status.readiness.set_phase(Phase::Ready);
@@ -82,14 +96,15 @@ impl Opened<'_> {
     }
 
     /// The signals that this process handles, and the actions on them.
-    fn signals(&mut self) -> io::Result<Vec<(SignalSource, Action)>> {
+    fn signals(&mut self, threads: Vec<Handle<Values>>) -> io::Result<Vec<(SignalSource, Action)>> {
         let mut signals: Vec<(_, Action)> = Vec::new();
         let (tls, protocol) = (self.options.tls.clone(), self.options.protocol);
         let certificates = self
             .acceptor
             .clone()
             .map(|acceptor| -> reload::Read { Box::new(move || tls.reload(&acceptor, protocol)) });
-        let mut parts: Vec<_> = certificates.into_iter().collect();
+        let limits = self.options.connections.reload(threads);
+        let mut parts: Vec<_> = certificates.into_iter().chain(limits).collect();
         parts.append(&mut self.options.reload.lock().unwrap_or_else(PoisonError::into_inner));
         let notifier = self.notifier.take();
         if !parts.is_empty() || notifier.is_some() {

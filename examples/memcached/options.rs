@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::RangeInclusive;
 
 use clap::{ArgAction, Parser, value_parser};
+use sluicegate_reactor::Limits;
 
 use super::common::{self, units};
 use super::server::Settings;
@@ -56,14 +57,15 @@ fn value_size(text: &str) -> Result<u64, String> {
 
 impl Options {
     /// The settings that the options define.
-    pub(crate) fn settings(&self) -> Settings {
-        Settings {
+    pub(crate) fn settings(&self) -> Result<Settings, common::Failure> {
+        let limits = self.server.connections.values()?.listen(Limits::default());
+        Ok(Settings {
             memory: (self.memory_limit << 20) as usize,
             max_value: self.max_value as usize,
-            max_connections: self.server.max_connections,
+            max_connections: limits.max_connections,
             threads: self.server.threads.into(),
             pid: std::process::id(),
             seed: RandomState::new().hash_one(0),
-        }
+        })
     }
 }

@@ -144,13 +144,14 @@ enum Mode {
 
 impl Options {
     /// The limits of connections, on both sides.
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Result<Limits, Failure> {
         // A long body is relayed, except for what arrives with its head: keep that short.
-        self.server.limits(Limits {
+        let defaults = Limits {
             receive_most: 32 << 10,
             half_closed: Some(self.half_closed_timeout),
             ..Limits::default()
-        })
+        };
+        Ok(self.server.connections.values()?.limits(defaults))
     }
 
     /// Allows in the sandbox what the proxy needs.
@@ -178,7 +179,7 @@ impl Options {
         if let Some(transport) = &transport {
             to.iter().try_for_each(|to| transport.make(&to.target).map(drop))?;
         }
-        let (timeout, limits) = (self.connect_timeout, self.limits());
+        let (timeout, limits) = (self.connect_timeout, self.limits()?);
         Ok(Connect { timeout, limits, transport, ..Connect::default() })
     }
 

@@ -31,6 +31,7 @@ mod hangup;
 mod haproxy;
 mod http;
 mod http_client;
+mod limits;
 mod load;
 mod memcached;
 #[cfg(target_os = "linux")]

@@ -18,7 +18,8 @@ use crate::client::Client;
 use crate::documented::{document, yaml};
 use crate::haproxy::connect;
 use crate::process::{
-    PATIENCE, Process, address_in, eventually, has, has_python_module, path_of, run,
+    PATIENCE, Process, Server, address_in, eventually, example, has, has_python_module, path_of,
+    run,
 };
 use crate::sandbox::kernel_confines;
 use crate::user::{NOBODY, is_root};
@@ -39,6 +40,7 @@ const CHECKS: &[(&str, &str, Check)] = &[
     ("Monitor", "yaml", Operator::check_prometheus),
     ("Monitor", "text", Operator::find_in_log),
     ("Reload the configuration", "sh", Operator::reload),
+    ("Reload the configuration", "text", Operator::serve_with_limits),
     ("Restart and upgrade", "sh", Operator::upgrade),
     ("Restart and upgrade", "ini", Operator::verify_socket_unit),
     ("Restart and upgrade", "sh", |operator, block| drop(operator.run(block))),
@@ -298,6 +300,13 @@ impl Operator {
         self.run(&both(block));
         eventually("a reload", || (reloads(self) > before).then_some(()));
         block.clone_into(&mut self.reload);
+    }
+
+    fn serve_with_limits(&mut self, block: &str) {
+        let limits = self.at("limits");
+        fs::write(&limits, block).expect("a file");
+        let server = Server::start(example("hello").arg("--limits").arg(limits));
+        assert_eq!(Client::new(&server).get("/").0.status, 200);
     }
 
     fn upgrade(&mut self, block: &str) {

@@ -1,0 +1,198 @@
+//! The limits of connections: options, and lines of a file that is reloaded on SIGHUP.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, ValueEnum, value_parser};
+use sluicegate_reactor::{
+    Context, Handle, Handler, Input, Limits, Listen, ListenerId, PostError, Receive, Sessions,
+};
+
+use super::reload::Read;
+use super::{Failure, units};
+
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Connections")]
+pub(crate) struct Connections {
+    #[command(flatten)]
+    options: Values,
+    /// Take the limits above from this file, one per line, such as `idle-timeout 30s`. They replace
+    /// those of the command line. On SIGHUP, the file is reloaded, and the new limits also apply to
+    /// open connections.
+    #[arg(long, value_name = "FILE")]
+    limits: Option<PathBuf>,
+}
+
+/// The limits, if they are given.
+#[derive(Args, Clone)]
+pub(crate) struct Values {
+    /// Maximum number of open connections per listening address [default: 100000].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    max_connections: Option<u32>,
+    /// What happens to further connections: they wait in the kernel's queue (the default), are
+    /// refused with a reset, or replace the longest-idle connection, which is closed; this needs an
+    /// idle timeout. Each thread has its part of the limit.
+    #[arg(long, value_name = "HOW")]
+    when_full: Option<WhenFull>,
+    /// Maximum number of open connections per client, in each thread; further ones are reset. A
+    /// client is an IPv4 address or an IPv6 /64 prefix; with --accept-proxy it is the proxy. By
+    /// default there is no limit.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    per_address: Option<u32>,
+    /// Maximum send rate of each connection in bytes per second, such as 500K or 1M. By default
+    /// there is no limit.
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    rate: Option<u64>,
+    /// Close connections after this time without traffic, such as 30s or 5m. The default is 75s, or
+    /// never in programs whose clients are usually silent.
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    idle_timeout: Option<Duration>,
+}
+
+/// What happens to connections beyond `--max-connections`.
+#[derive(Clone, Copy, ValueEnum)]
+enum WhenFull {
+    Wait,
+    Refuse,
+    Shed,
+}
+
+impl From<WhenFull> for sluicegate_reactor::WhenFull {
+    fn from(how: WhenFull) -> sluicegate_reactor::WhenFull {
+        match how {
+            WhenFull::Wait => sluicegate_reactor::WhenFull::Wait,
+            WhenFull::Refuse => sluicegate_reactor::WhenFull::Refuse,
+            WhenFull::Shed => sluicegate_reactor::WhenFull::Shed,
+        }
+    }
+}
+
+/// The lines of a file, as if they were options.
+#[derive(Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct Lines {
+    #[command(flatten)]
+    values: Values,
+}
+
+impl Values {
+    /// Reads a file.
+    fn read(path: &Path) -> Result<Values, Failure> {
+        let text =
+            fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Values::parse(&text).map_err(|error| format!("{}: {error}", path.display()).into())
+    }
+
+    fn parse(text: &str) -> Result<Values, String> {
+        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        let option = |line: &str| match line.split_once(char::is_whitespace) {
+            Some((name, value)) => Ok(format!("--{name}={}", value.trim())),
+            None => Err(format!("{line:?} is not a name and a value, such as `idle-timeout 30s`")),
+        };
+        let options: Vec<_> =
+            lines.filter(|line| !line.is_empty()).map(option).collect::<Result<_, _>>()?;
+        Lines::try_parse_from(options).map(|lines| lines.values).map_err(|error| {
+            let text = error.render().to_string();
+            text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+        })
+    }
+
+    /// Takes what these do not give from `other`.
+    fn or(self, other: &Values) -> Values {
+        Values {
+            max_connections: self.max_connections.or(other.max_connections),
+            when_full: self.when_full.or(other.when_full),
+            per_address: self.per_address.or(other.per_address),
+            rate: self.rate.or(other.rate),
+            idle_timeout: self.idle_timeout.or(other.idle_timeout),
+        }
+    }
+
+    /// The limits of each connection: the defaults of the program, as changed by these.
+    pub(crate) fn limits(&self, defaults: Limits) -> Limits {
+        Limits {
+            idle: self.idle_timeout.or(defaults.idle),
+            send_rate: self.rate.or(defaults.send_rate),
+            ..defaults
+        }
+    }
+
+    /// The limits of a listener.
+    pub(crate) fn listen(&self, defaults: Limits) -> Listen {
+        let listen = Listen::default();
+        Listen {
+            max_connections: self.max_connections.unwrap_or(listen.max_connections),
+            when_full: self.when_full.map_or(listen.when_full, WhenFull::into),
+            max_per_address: self.per_address,
+            limits: self.limits(defaults),
+            ..listen
+        }
+    }
+}
+
+impl Connections {
+    /// The limits, of which those in the file come first.
+    pub(crate) fn values(&self) -> Result<Values, Failure> {
+        match &self.limits {
+            Some(path) => Ok(Values::read(path)?.or(&self.options)),
+            None => Ok(self.options.clone()),
+        }
+    }
+
+    /// The file that is read again.
+    pub(super) fn file(&self) -> Option<&PathBuf> {
+        self.limits.as_ref()
+    }
+
+    /// Reloads the file on SIGHUP, if there is one, for these threads.
+    pub(super) fn reload(&self, threads: Vec<Handle<Values>>) -> Option<Read> {
+        self.limits.as_ref()?;
+        let connections = self.clone();
+        let read: Read = Box::new(move || {
+            let (values, threads) = (connections.values()?, threads.clone());
+            Ok(Box::new(move || {
+                for thread in threads {
+                    // A thread that has stopped has no listeners.
+                    if let Err(PostError::Full(_)) = thread.post(values.clone()) {
+                        log::warn!("the limits of a thread are unchanged: its mailbox is full");
+                    }
+                }
+            }))
+        });
+        Some(read)
+    }
+}
+
+/// The listeners of a thread, whose limits can change.
+pub(crate) struct Limited {
+    threads: usize,
+    /// The listeners, and the default limits there.
+    listeners: Vec<(ListenerId, Limits)>,
+}
+
+impl Limited {
+    /// For one of several threads.
+    pub(super) fn new(threads: u16) -> Limited {
+        Limited { threads: threads.into(), listeners: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, listener: ListenerId, defaults: &Limits) {
+        self.listeners.push((listener, defaults.clone()));
+    }
+}
+
+impl Receive<Values> for Limited {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, values: Values) {
+        for (listener, defaults) in &self.listeners {
+            cx.set_limits(*listener, &values.listen(defaults.clone()).share(self.threads));
+        }
+    }
+}
+
+/// It only receives messages.
+impl Handler for Limited {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+}

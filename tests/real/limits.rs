@@ -1,0 +1,146 @@
+//! `--limits`: a file with limits, which SIGHUP reloads.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use crate::client::Client;
+use crate::process::{Server, eventually, example, has, run};
+
+/// `http` with a file of limits.
+struct Limited {
+    server: Server,
+    directory: TempDir,
+}
+
+impl Limited {
+    fn start(limits: &str, options: &[&str]) -> Limited {
+        let directory = tempdir().expect("a new directory");
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("limits"), limits).expect("a file");
+        fs::write(path("users"), "@/\n").expect("a file");
+        let errors = fs::File::create(path("errors")).expect("a file");
+        let mut http = example("http");
+        http.arg(directory.path()).args(["--status", "0"]).args(options).stderr(errors);
+        http.arg("--limits").arg(path("limits")).arg("--auth").arg(path("users"));
+        Limited { server: Server::start(&mut http), directory }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn errors(&self) -> String {
+        fs::read_to_string(self.path("errors")).expect("a file")
+    }
+
+    /// Writes new limits, and reloads them.
+    fn reload(&self, limits: &str) {
+        fs::write(self.path("limits"), limits).expect("a file");
+        self.server.signal("HUP");
+    }
+
+    /// The maximum number of connections of all threads together.
+    fn maximum(&self) -> u64 {
+        let status = self.server.status.expect("a status listener");
+        let url = format!("http://{status}/status.json");
+        let outcome = run(Command::new("curl").args(["-sS", &url]));
+        let sample: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+        let address = self.server.address.to_string();
+        let listeners = sample["listeners"].as_array().expect("listeners").iter();
+        let own = listeners.filter(|listener| listener["address"] == *address);
+        own.filter_map(|listener| listener["limit"].as_u64()).sum()
+    }
+}
+
+#[test]
+fn limits_of_a_file_replace_those_of_options_and_change_at_a_hangup_in_every_thread() {
+    if !has("curl") {
+        return;
+    }
+    let options = ["--threads", "2", "--max-connections", "50"];
+    let mut limited = Limited::start("# few\nmax-connections 1000 # a thousand\n\n", &options);
+    assert_eq!(limited.maximum(), 1000);
+    limited.reload("max-connections\t 20\n");
+    eventually("a smaller maximum", || (limited.maximum() == 20).then_some(()));
+    limited.reload("idle-timeout 10s\n");
+    eventually("the maximum of the options", || (limited.maximum() == 50).then_some(()));
+    limited.server.signal("TERM");
+    assert_eq!((limited.server.wait(), limited.errors()), (Some(0), String::new()));
+}
+
+#[test]
+fn a_maximum_per_client_of_a_file_applies_from_the_next_hangup() {
+    let limited = Limited::start("", &[]);
+    // Whether each of two connections that are open together is served.
+    let served = || {
+        let mut streams = [limited.server.connect(), limited.server.connect()];
+        streams.each_mut().map(|stream| {
+            let asked = stream.write_all(b"GET /limits HTTP/1.1\r\nHost: h\r\n\r\n");
+            asked.and_then(|()| stream.read(&mut [0])).is_ok_and(|read| read > 0)
+        })
+    };
+    let mut old = Client::new(&limited.server);
+    assert_eq!((served(), old.get("/limits").0.status), ([true; 2], 200));
+    limited.reload("per-address 1\n");
+    eventually("a limit", || (served() == [true, false]).then_some(()));
+    assert_eq!(old.get("/limits").0.status, 200);
+    limited.reload("");
+    eventually("no limit", || (served() == [true; 2]).then_some(()));
+}
+
+#[test]
+fn wrong_limits_change_nothing_and_neither_do_those_beside_another_wrong_file() {
+    if !has("curl") {
+        return;
+    }
+    let limited = Limited::start("max-connections 100", &[]);
+    let cases = [
+        ("max-connections many", "invalid value 'many' for '--max-connections <N>'"),
+        ("max-connections 0", "invalid value '0' for '--max-connections <N>'"),
+        ("max-connections 7\nfoo 1", "unexpected argument '--foo' found"),
+        ("max-connections 7\nport 1", "unexpected argument '--port' found"),
+        ("max-connections 7\nrate", "\"rate\" is not a name and a value"),
+        ("idle-timeout soon", "a time is a number with ms, s, m or h"),
+    ];
+    let refused = |expected: &str, file: &str| {
+        let errors = eventually("an error", || {
+            let errors = limited.errors();
+            errors.lines().last().filter(|line| line.contains(expected)).map(str::to_owned)
+        });
+        assert!(errors.contains(&limited.path(file).display().to_string()), "{errors}");
+        assert!(errors.ends_with("; the configuration is unchanged"), "{errors}");
+        assert_eq!(limited.maximum(), 100);
+    };
+    for (text, expected) in cases {
+        limited.reload(text);
+        refused(expected, "limits");
+    }
+    fs::write(limited.path("users"), "no users\n").expect("a file");
+    limited.reload("max-connections 7");
+    refused("users", "users");
+    fs::write(limited.path("users"), "@/\n").expect("a file");
+    limited.server.signal("HUP");
+    eventually("the new maximum", || (limited.maximum() == 7).then_some(()));
+}
+
+#[test]
+fn a_server_does_not_start_with_wrong_limits_or_without_their_file() {
+    let directory = tempdir().expect("a new directory");
+    let path = directory.path().join("limits");
+    let start = || run(example("echo").args(["--port", "0", "--limits"]).arg(&path));
+    for wrong in [None, Some("max-connections none")] {
+        if let Some(text) = wrong {
+            fs::write(&path, text).expect("a file");
+        }
+        let outcome = start();
+        assert_eq!(outcome.code, Some(1), "{outcome:?}");
+        let expected = format!("error: {}: ", path.display());
+        assert!(outcome.stderr.starts_with(&expected), "{outcome:?}");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+    }
+}
