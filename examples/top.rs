@@ -2,15 +2,17 @@
 //!
 //! `cargo run --release --example top -- 9100`
 //!
-//! Bars show the bytes per second by method. Below them are the listeners, the threads with their
-//! turn times and HTTP responses, the upstreams of a proxy, and recent warnings.
+//! The first tables are about the whole server, including the bytes per second by method. Below them
+//! are the listeners, the threads with their turn times and HTTP responses, the upstreams of a proxy,
+//! and recent warnings.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
+use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -21,8 +23,6 @@ use ratatui::termion::event::Key;
 use ratatui::termion::input::TermRead;
 use ratatui::termion::raw::IntoRawMode;
 use ratatui::termion::screen::IntoAlternateScreen;
-use ratatui::text::Text;
-use serde_json::Value;
 use sluicegate_protocols::ops;
 use sluicegate_reactor::Target;
 
@@ -65,53 +65,36 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn print(status: &Target) -> Result<(), String> {
+fn print(status: &Target) -> Result<(), Box<dyn Error>> {
     let mut figures = Figures::default();
     figures.add(Ok(source::fetch(status)?));
     thread::sleep(EVERY);
     figures.add(Ok(source::fetch(status)?));
-    let text = view::text(&figures);
-    writeln!(io::stdout(), "{text}").map_err(|error| format!("standard output: {error}"))
+    let written = writeln!(io::stdout(), "{}", view::text(&figures));
+    Ok(written.map_err(|error| format!("standard output: {error}"))?)
 }
 
-/// What the screen waits for.
-enum News {
-    Sample(Result<Value, String>),
-    Key(Key),
-}
-
-fn watch(status: Target) -> Result<(), String> {
-    let (tell, told) = channel();
-    let tell_key = tell.clone();
+/// Draws the figures after each sample, until a key ends that.
+fn watch(status: Target) -> Result<(), Box<dyn Error>> {
+    let screen = io::stdout().into_raw_mode()?.into_alternate_screen()?;
+    let mut terminal = Terminal::new(TermionBackend::new(screen))?;
+    terminal.draw(|frame| frame.render_widget("connecting", frame.area()))?;
+    let (tell, samples) = channel();
+    let quit = tell.clone();
     thread::spawn(move || {
         let mut keys = io::stdin().keys().map_while(Result::ok);
-        keys.try_for_each(|key| tell_key.send(News::Key(key)))
+        let is_quit = keys.any(|key| matches!(key, Key::Char('q') | Key::Ctrl('c')));
+        if is_quit { quit.send(None) } else { Ok(()) }
     });
     thread::spawn(move || {
-        while tell.send(News::Sample(source::fetch(&status))).is_ok() {
+        while tell.send(Some(source::fetch(&status))).is_ok() {
             thread::sleep(EVERY);
         }
     });
-    draw(&told).map_err(|error| error.to_string())
-}
-
-/// Draws the figures until a key ends that.
-fn draw(told: &Receiver<News>) -> io::Result<()> {
-    let screen = io::stdout().into_raw_mode()?.into_alternate_screen()?;
-    let mut terminal = Terminal::new(TermionBackend::new(screen))?;
-    terminal.hide_cursor()?;
     let mut figures = Figures::default();
-    let mut text = Text::raw("connecting");
-    loop {
-        terminal.draw(|frame| frame.render_widget(&text, frame.area()))?;
-        // The size of the terminal may change meanwhile.
-        match told.recv_timeout(EVERY / 4) {
-            Ok(News::Key(Key::Char('q') | Key::Ctrl('c'))) => return Ok(()),
-            Ok(News::Sample(sample)) => {
-                figures.add(sample);
-                text = view::text(&figures);
-            }
-            Ok(News::Key(_)) | Err(_) => {}
-        }
+    while let Ok(Some(sample)) = samples.recv() {
+        figures.add(sample);
+        terminal.draw(|frame| frame.render_widget(view::text(&figures), frame.area()))?;
     }
+    Ok(())
 }

@@ -2,16 +2,20 @@
 
 use serde_json::Value;
 
+/// What tells the parts of a list apart.
+const IDENTITY: [&str; 4] = ["address", "upstream", "thread", "up"];
+
 /// The figures of a server.
 #[derive(Default)]
 pub(crate) struct Figures {
-    now: Value,
-    before: Value,
+    /// All figures, `null` before the first sample.
+    pub(crate) whole: Part,
     /// Why there is no newer sample.
     pub(crate) failure: Option<String>,
 }
 
-/// A part of a sample, such as a thread, and the same part of the sample before.
+/// A sample, or a part of it such as a thread, and the same in the sample before.
+#[derive(Default)]
 pub(crate) struct Part {
     pub(crate) now: Value,
     before: Value,
@@ -22,34 +26,30 @@ pub(crate) struct Part {
 impl Figures {
     /// Notes a sample, or why there is none.
     pub(crate) fn add(&mut self, sample: Result<Value, String>) {
-        let replace = |sample| self.before = std::mem::replace(&mut self.now, sample);
-        self.failure = sample.map(replace).err();
-    }
-
-    /// All figures.
-    pub(crate) fn whole(&self) -> Part {
-        let Figures { now, before, .. } = self;
-        let seconds = number(now, "clock") - number(before, "clock");
-        // Another process counts from zero.
-        let before = if before["started"] == now["started"] { before } else { &Value::Null };
-        Part { now: now.clone(), before: before.clone(), seconds }
-    }
-
-    /// The parts in a list. The same part of the sample before has the same values of `keys`.
-    pub(crate) fn list(&self, name: &str, keys: &[&str]) -> Vec<Part> {
-        let Part { now, before, seconds } = self.whole();
-        let items = |sample: &Value| sample[name].as_array().cloned().unwrap_or_default();
-        let before = items(&before);
-        let part = |now: Value| {
-            let is_same = |was: &&Value| keys.iter().all(|key| was[*key] == now[*key]);
-            let before = before.iter().find(is_same).cloned().unwrap_or_default();
-            Part { now, before, seconds }
+        let replace = |now: Value| {
+            let before = self.whole.now.take();
+            let seconds = number(&now, "clock") - number(&before, "clock");
+            // Another process counts from zero.
+            let before = if before["started"] == now["started"] { before } else { Value::Null };
+            self.whole = Part { now, before, seconds };
         };
-        items(&now).into_iter().map(part).collect()
+        self.failure = sample.map(replace).err();
     }
 }
 
 impl Part {
+    /// The parts in a list, each with the one of the same identity in the sample before.
+    pub(crate) fn list(&self, name: &str) -> Vec<Part> {
+        let items = |sample: &Value| sample[name].as_array().cloned().unwrap_or_default();
+        let before = items(&self.before);
+        let part = |now: Value| {
+            let is_same = |was: &&Value| IDENTITY.iter().all(|key| was[*key] == now[*key]);
+            let before = before.iter().find(is_same).cloned().unwrap_or_default();
+            Part { now, before, seconds: self.seconds }
+        };
+        items(&self.now).into_iter().map(part).collect()
+    }
+
     /// A text. What others have put into it cannot control the terminal.
     pub(crate) fn text(&self, key: &str) -> String {
         let text = self.now[key].as_str().unwrap_or_default();

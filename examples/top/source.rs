@@ -17,12 +17,11 @@ const MOST: u64 = 16 << 20;
 /// The figures of the server with this status listener, or text that says what has failed.
 pub(crate) fn fetch(status: &Target) -> Result<Value, String> {
     let response = ask(status).map_err(|error| format!("{status}: {error}"))?;
-    match response.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => {
-            serde_json::from_str(body).map_err(|error| format!("{status}: {error}"))
-        }
-        _ => Err(format!("{status} has no figures: {:?}", response.lines().next().unwrap_or(""))),
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or((&response, ""));
+    if !head.starts_with("HTTP/1.1 200 ") {
+        return Err(format!("{status} has no figures: {:?}", head.lines().next().unwrap_or("")));
     }
+    serde_json::from_str(body).map_err(|error| format!("{status}: {error}"))
 }
 
 fn ask(status: &Target) -> io::Result<String> {
@@ -33,22 +32,16 @@ fn ask(status: &Target) -> io::Result<String> {
         stream.set_read_timeout(Some(PATIENCE))?;
         return exchange(stream);
     }
-    let mut failure = io::Error::from(io::ErrorKind::NotFound);
+    let mut connected = Err(io::ErrorKind::NotFound.into());
     for address in status.to_string().to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                return exchange(stream);
-            }
-            Err(error) => failure = error,
-        }
+        connected = connected.or_else(|_| TcpStream::connect_timeout(&address, PATIENCE));
     }
-    Err(failure)
+    let stream = connected?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    exchange(stream)
 }
 
 fn exchange(mut stream: impl Read + Write) -> io::Result<String> {
     stream.write_all(b"GET /status.json HTTP/1.1\r\nHost: status\r\nConnection: close\r\n\r\n")?;
-    let mut response = String::new();
-    stream.take(MOST).read_to_string(&mut response)?;
-    Ok(response)
+    io::read_to_string(stream.take(MOST))
 }

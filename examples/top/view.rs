@@ -1,5 +1,7 @@
 //! The figures as lines of text.
 
+use std::{iter, slice};
+
 use ratatui::style::Stylize;
 use ratatui::text::{Line, Span, Text};
 
@@ -7,155 +9,134 @@ use super::figures::{Figures, Part};
 
 type Cell = Span<'static>;
 
-/// A column of a table: its name, and what it shows of a row. It is aligned right if it has a name
-/// and is not the first one, whose name is that of the table.
-type Column<T> = (&'static str, fn(&T) -> Cell);
+/// A column of a table: its name, and what it shows of a row. The first one is aligned left, and its
+/// name is that of the table.
+type Column = (&'static str, fn(&Part) -> Cell);
 
 /// What the terminal shows.
-pub(crate) fn text(figures: &Figures) -> Text<'static> {
+pub(crate) fn text(Figures { whole, failure }: &Figures) -> Text<'static> {
     let mut text = Text::default();
-    let whole = [figures.whole()];
-    let whole = if whole[0].now.is_null() { &[][..] } else { &whole };
-    text.extend(whole.iter().map(state));
-    text.extend(figures.failure.as_ref().map(|why| format!("no connection: {why}").red()));
-    table(&mut text, whole, NOW);
-    let has_budget = whole.iter().any(|it| it.number("threads/*/memory_budget_bytes") > 0.0);
-    table(&mut text, if has_budget { whole } else { &[] }, MEMORY);
-    table(&mut text, &ways(figures), WAYS);
-    table(&mut text, &figures.list("listeners", &["address", "thread"]), LISTENERS);
-    table(&mut text, &figures.list("threads", &["thread", "up"]), THREADS);
-    table(&mut text, &figures.list("upstreams", &["upstream", "thread"]), UPSTREAMS);
-    let warnings = figures.list("warnings", &[]).into_iter().rev().take(5).collect::<Vec<_>>();
+    let server = if whole.now.is_null() { &[] } else { slice::from_ref(whole) };
+    text.extend(server.iter().map(state));
+    text.extend(failure.as_ref().map(|why| format!("no connection: {why}").red()));
+    table(&mut text, server, SERVER);
+    let has_budget = whole.number("threads/*/memory_budget_bytes") > 0.0;
+    table(&mut text, if has_budget { server } else { &[] }, MEMORY);
+    table(&mut text, server, SENT);
+    table(&mut text, server, RECEIVED);
+    table(&mut text, &whole.list("listeners"), LISTENERS);
+    table(&mut text, &whole.list("threads"), THREADS);
+    table(&mut text, &whole.list("upstreams"), UPSTREAMS);
+    let warnings: Vec<Part> = whole.list("warnings").into_iter().rev().take(5).collect();
     table(&mut text, &warnings, WARNINGS);
     text
 }
 
 /// Adds a table, unless it has no rows.
-fn table<T>(text: &mut Text<'static>, rows: &[T], columns: &[Column<T>]) {
+fn table(text: &mut Text<'static>, rows: &[Part], columns: &[Column]) {
     if rows.is_empty() {
         return;
     }
-    let head = columns.iter().map(|(name, _)| name.cyan()).collect();
-    let rows = rows.iter().map(|row| columns.iter().map(|(_, show)| show(row)).collect());
-    let lines: Vec<Vec<Cell>> = std::iter::once(head).chain(rows).collect();
-    let width = |at: usize| lines.iter().map(|cells| cells[at].width()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..columns.len()).map(width).collect();
-    text.push_line("");
-    for cells in lines {
-        let mut line = Line::default();
-        for (at, cell) in cells.into_iter().enumerate() {
-            let gap = Span::raw(" ".repeat(widths[at] - cell.width()));
-            let is_right = at > 0 && !columns[at].0.is_empty();
-            line.extend(if is_right { [gap, cell] } else { [cell, gap] });
+    let mut lines = vec![Line::default(); 1 + rows.len()];
+    for (at, (name, show)) in columns.iter().enumerate() {
+        let cells: Vec<Cell> = iter::once(name.cyan()).chain(rows.iter().map(show)).collect();
+        let width = cells.iter().map(Span::width).max().unwrap_or(0);
+        for (line, cell) in lines.iter_mut().zip(cells) {
+            let gap = Span::raw(" ".repeat(width - cell.width()));
+            line.extend(if at == 0 { [cell, gap] } else { [gap, cell] });
             line.push_span("  ");
         }
-        text.push_line(line);
     }
+    text.push_line("");
+    text.extend(lines);
 }
 
 /// The name of the server, and whether it is ready.
 fn state(whole: &Part) -> Line<'static> {
-    let (name, version) = (whole.text("name"), whole.text("version"));
     let minutes = (whole.number("time") - whole.number("started")) / 60.0;
-    let about = format!("{name} {version}, up {minutes:.0} min, ");
+    let about = format!("{} {}, up {minutes:.0} min, ", whole.text("name"), whole.text("version"));
     let state = if whole.now["ready"] == true { "ready".green() } else { "not ready".red() };
     Line::from_iter([about.bold(), state])
 }
 
-const NOW: &[Column<Part>] = &[
-    ("NOW", |_| Span::raw("")),
-    ("open", |it| count(it.number("threads/*/connections"))),
-    ("accepted", |it| each(it.rate("threads/*/counters/accepted"))),
+const SERVER: &[Column] = &[
+    ("CONNECTIONS", |it| count(it.number("threads/*/connections"))),
+    ("accepted/s", |it| count(it.rate("threads/*/counters/accepted"))),
     ("slow", |it| alarming(it.number("threads/*/slow_readers"))),
     ("queued", |it| bytes(it.number("threads/*/queued_bytes"))),
     ("waiting", |it| count(it.number("threads/*/waiting"))),
-    ("processor %", |it| count((100.0 * it.rate("process/cpu_seconds")).round())),
+    ("processor %", |it| count(100.0 * it.rate("process/cpu_seconds"))),
     ("memory", |it| bytes(it.number("process/resident_bytes"))),
     ("descriptors", |it| count(it.number("process/descriptors"))),
 ];
 
 /// The memory budget.
-const MEMORY: &[Column<Part>] = &[
-    ("MEMORY", |_| Span::raw("")),
-    ("in use", |it| bytes(it.number("threads/*/memory_bytes"))),
+const MEMORY: &[Column] = &[
+    ("MEMORY in use", |it| bytes(it.number("threads/*/memory_bytes"))),
     ("budget", |it| bytes(it.number("threads/*/memory_budget_bytes"))),
     ("shortages", |it| alarming(it.number("threads/*/counters/memory_shortages"))),
     ("aborted", |it| alarming(it.number("threads/*/counters/memory_aborts"))),
 ];
 
-/// The methods that have moved bytes: the name of each, its bytes per second, and the ratio of that
-/// to the largest rate.
-fn ways(figures: &Figures) -> Vec<(String, f64, f64)> {
-    let whole = figures.whole();
-    let mut ways = Vec::new();
-    for direction in ["sent", "received"] {
-        let names = whole.now["listeners"][0][direction].as_object();
-        for name in names.into_iter().flat_map(|names| names.keys()) {
-            let path = format!("listeners/*/{direction}/{name}");
-            if whole.number(&path) > 0.0 {
-                ways.push((format!("{direction} {}", name.replace('_', " ")), whole.rate(&path)));
-            }
-        }
-    }
-    let most = ways.iter().map(|(_, rate)| *rate).fold(1.0, f64::max);
-    ways.into_iter().map(|(name, rate)| (name, rate, rate / most)).collect()
-}
-
-const WAYS: &[Column<(String, f64, f64)>] = &[
-    ("BYTES", |(name, _, _)| Span::raw(name.clone())),
-    ("per second", |(_, rate, _)| bytes(*rate)),
-    ("", |(_, _, share)| "█".repeat((30.0 * share).ceil() as usize).blue()),
+/// The bytes per second: all, and those by each method.
+const SENT: &[Column] = &[
+    ("SENT/S", |it| bytes(it.rate("listeners/*/sent"))),
+    ("joined", |it| bytes(it.rate("listeners/*/sent/joined"))),
+    ("write through", |it| bytes(it.rate("listeners/*/sent/write_through"))),
+    ("gather", |it| bytes(it.rate("listeners/*/sent/gather"))),
+    ("sendfile", |it| bytes(it.rate("listeners/*/sent/sendfile"))),
+    ("splice", |it| bytes(it.rate("listeners/*/sent/splice"))),
+    ("sealed", |it| bytes(it.rate("listeners/*/sent/sealed"))),
 ];
 
-const LISTENERS: &[Column<Part>] = &[
+const RECEIVED: &[Column] = &[
+    ("RECEIVED/S", |it| bytes(it.rate("listeners/*/received"))),
+    ("shared buffer", |it| bytes(it.rate("listeners/*/received/shared_buffer"))),
+    ("own buffer", |it| bytes(it.rate("listeners/*/received/own_buffer"))),
+    ("splice", |it| bytes(it.rate("listeners/*/received/splice"))),
+];
+
+const LISTENERS: &[Column] = &[
     ("LISTENERS", |it| Span::raw(it.text("address"))),
     ("thread", |it| count(it.number("thread"))),
     ("open", |it| count(it.number("connections"))),
     ("limit", |it| count(it.number("limit"))),
-    ("accepted", |it| each(it.rate("counters/accepted"))),
+    ("accepted/s", |it| count(it.rate("counters/accepted"))),
     ("refused", |it| alarming(it.number("refused"))),
     ("sent/s", |it| bytes(it.rate("sent"))),
     ("received/s", |it| bytes(it.rate("received"))),
 ];
 
-/// A turn is the mean of those between the samples; quantiles and maxima are since the start.
-const THREADS: &[Column<Part>] = &[
+/// Quantiles and maxima are those since the start.
+const THREADS: &[Column] = &[
     ("THREADS", |it| count(it.number("thread"))),
     ("up", |it| if it.now["up"] == true { "yes".green() } else { "no".red() }),
     ("open", |it| count(it.number("connections"))),
-    ("turns", |it| each(it.rate("counters/turns"))),
-    ("busy %", |it| count((100.0 * it.rate("turns/sum_seconds")).round())),
-    ("turn", |it| time(it.rate("turns/sum_seconds") / it.rate("turns/count").max(1e-9))),
-    ("p99", |it| time(it.number("turns/p99_seconds"))),
-    ("longest", |it| time(it.number("turns/max_seconds"))),
-    ("responses", |it| each(it.rate("http/responses"))),
+    ("busy %", |it| count(100.0 * it.rate("turns/sum_seconds"))),
+    ("turn p99", |it| time(it.number("turns/p99_seconds"))),
+    ("longest turn", |it| time(it.number("turns/max_seconds"))),
+    ("responses/s", |it| count(it.rate("http/responses"))),
     ("5xx", |it| alarming(it.number("http/responses/5xx"))),
-    ("p99", |it| time(it.number("http/times/p99_seconds"))),
+    ("response p99", |it| time(it.number("http/times/p99_seconds"))),
 ];
 
-const UPSTREAMS: &[Column<Part>] = &[
+const UPSTREAMS: &[Column] = &[
     ("UPSTREAMS", |it| Span::raw(it.text("upstream"))),
     ("thread", |it| count(it.number("thread"))),
     ("state", |it| if it.text("state") == "up" { "up".green() } else { it.text("state").red() }),
     ("open", |it| count(it.number("open"))),
-    ("connecting", |it| count(it.number("connecting"))),
-    ("connects", |it| each(it.rate("connected"))),
+    ("connects/s", |it| count(it.rate("connected"))),
     ("not connected", |it| alarming(it.number("failed"))),
-    ("requests", |it| of_http(it, each(it.rate("requests/answered")))),
-    ("active", |it| of_http(it, count(it.number("requests/active")))),
-    ("unanswered", |it| of_http(it, alarming(it.number("requests/failed")))),
+    ("requests/s", |it| count(it.rate("requests/answered"))),
+    ("active", |it| count(it.number("requests/active"))),
+    ("unanswered", |it| alarming(it.number("requests/failed"))),
 ];
 
-const WARNINGS: &[Column<Part>] =
-    &[("WARNINGS", |it| Span::raw(it.text("level"))), ("", |it| Span::raw(it.text("text")))];
-
-/// A figure that only the upstreams of an HTTP proxy have.
-fn of_http(upstream: &Part, figure: Cell) -> Cell {
-    if upstream.now["requests"].is_object() { figure } else { Span::raw("–") }
-}
+const WARNINGS: &[Column] =
+    &[("WARNINGS", |it| Span::raw(format!("{}: {}", it.text("level"), it.text("text"))))];
 
 fn count(number: f64) -> Cell {
-    Span::raw(number.to_string())
+    Span::raw(format!("{number:.0}"))
 }
 
 /// A count that should be 0.
@@ -165,10 +146,6 @@ fn alarming(number: f64) -> Cell {
 
 fn bytes(number: f64) -> Cell {
     scaled(number, 1024.0, &[" B", " KiB", " MiB", " GiB", " TiB"])
-}
-
-fn each(number: f64) -> Cell {
-    scaled(number, 1000.0, &["/s", " k/s", " M/s"])
 }
 
 /// A time in seconds.

@@ -59,6 +59,13 @@ fn words<'a>(lines: &'a [String], start: &str) -> Vec<&'a str> {
     line.unwrap_or_else(|| panic!("no {start} in {lines:#?}")).split_whitespace().collect()
 }
 
+/// The words of each row of a table.
+fn rows<'a>(lines: &'a [String], table: &str) -> Vec<Vec<&'a str>> {
+    let head = lines.iter().position(|line| line.starts_with(table)).expect(table);
+    let rows = lines[head + 1..].iter().take_while(|line| !line.is_empty());
+    rows.map(|line| line.split_whitespace().collect()).collect()
+}
+
 #[test]
 fn the_figures_of_the_time_between_two_samples_are_drawn() {
     let mut figures = Figures::default();
@@ -66,25 +73,26 @@ fn the_figures_of_the_time_between_two_samples_are_drawn() {
     figures.add(Ok(sample(12.0, 3_000_000)));
     let lines = shown(&figures);
     assert_eq!(lines[0], "proxy 1.2.3, up 3 min, ready");
-    let bar = |length| "█".repeat(length);
-    assert_eq!(words(&lines, "sent sendfile")[2..], ["977", "KiB", &bar(30)]);
-    assert_eq!(words(&lines, "sent joined")[2..], ["488", "KiB", &bar(15)]);
-    assert_eq!(words(&lines, "received shared buffer")[3..], ["0", "B"]);
-    assert!(!lines.iter().any(|line| line.starts_with("sent splice")), "it was never used");
-    assert_eq!(words(&lines, "127.0.0.1:80")[1..6], ["0", "5", "10", "1.0", "k/s"]);
-    assert_eq!(words(&lines, "0 ")[..6], ["0", "yes", "5", "10", "k/s", "25"]);
-    assert_eq!(words(&lines, "1 ")[..2], ["1", "no"]);
+    assert_eq!(rows(&lines, "CONNECTIONS ")[0][..3], ["5", "1000", "0"]);
+    let sent = &rows(&lines, "SENT/S ")[0];
+    assert_eq!(sent[..4], ["1.4", "MiB", "488", "KiB"], "all, and what is joined");
+    assert_eq!(sent[8..12], ["977", "KiB", "0", "B"], "sendfile, and splice");
+    assert_eq!(words(&lines, "127.0.0.1:80")[1..5], ["0", "5", "10", "1000"]);
+    let threads = rows(&lines, "THREADS ");
+    assert_eq!(threads[0][..6], ["0", "yes", "5", "25", "4.0", "ms"]);
+    assert_eq!(threads[1][..2], ["1", "no"]);
     assert_eq!(words(&lines, "a:1")[1..4], ["0", "up", "4"]);
-    assert_eq!(words(&lines, "a:1")[8..], ["–", "–", "–"], "connections are all it knows");
-    assert_eq!(words(&lines, "b:1")[1..4], ["0", "down", "0"]);
-    assert_eq!(words(&lines, "b:1")[6..], ["9", "1.0", "M/s", "2", "7"]);
-    let names = lines.iter().find(|line| line.starts_with("UPSTREAMS ")).expect("a head");
-    let mut names: Vec<_> = names.split("  ").map(str::trim).filter(|it| !it.is_empty()).collect();
-    names.sort_unstable();
-    assert!(names.is_sorted_by(|a, b| a < b), "each column has a name of its own: {names:?}");
-    let memory = lines.iter().position(|line| line.starts_with("MEMORY ")).expect("a budget");
-    assert_eq!(words(&lines[memory + 1..], "")[..], ["6.0", "MiB", "8.0", "MiB", "3", "4"]);
-    assert!(lines.contains(&"warn      a disk .[2Jis slow".to_owned()), "{lines:#?}");
+    assert_eq!(words(&lines, "b:1")[1..], ["0", "down", "0", "0", "9", "1000000", "2", "7"]);
+    assert_eq!(rows(&lines, "MEMORY "), [["6.0", "MiB", "8.0", "MiB", "3", "4"]]);
+    for table in ["CONNECTIONS ", "SENT/S ", "RECEIVED/S ", "LISTENERS ", "THREADS ", "UPSTREAMS "]
+    {
+        let names = lines.iter().find(|line| line.starts_with(table)).expect(table);
+        let names = names.split("  ").map(str::trim).filter(|it| !it.is_empty());
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        assert!(names.is_sorted_by(|a, b| a < b), "each column has a name of its own: {names:?}");
+    }
+    assert!(lines.contains(&"warn: a disk .[2Jis slow".to_owned()), "{lines:#?}");
 }
 
 #[test]
@@ -100,10 +108,20 @@ fn memory_is_a_row_only_if_the_server_has_a_budget() {
 fn a_server_that_has_started_again_counts_from_zero() {
     let mut figures = Figures::default();
     figures.add(Ok(sample(10.0, 1_000_000)));
-    let mut again = sample(0.5, 3_000_000);
+    let mut again = sample(11.0, 3_000_000);
     again["started"] = json!(2000);
     figures.add(Ok(again));
-    assert_eq!(words(&shown(&figures), "sent sendfile")[2..], ["0", "B"]);
+    assert_eq!(rows(&shown(&figures), "SENT/S ")[0][..2], ["0", "B"]);
+}
+
+#[test]
+fn a_thread_that_answers_again_has_no_rate_yet() {
+    let mut figures = Figures::default();
+    let mut silent = sample(10.0, 1_000_000);
+    silent["threads"][0] = json!({ "thread": 0, "up": false });
+    figures.add(Ok(silent));
+    figures.add(Ok(sample(11.0, 1_000_000)));
+    assert_eq!(rows(&shown(&figures), "THREADS ")[0][..4], ["0", "yes", "5", "0"]);
 }
 
 #[test]

@@ -6,8 +6,11 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use serde_json::Value;
 use tempfile::tempdir;
 
+use crate::client::Client;
+use crate::haproxy::connect;
 use crate::process::{Process, Server, eventually, example, has, path_of, run};
 
 fn hello(status: &str) -> Server {
@@ -34,6 +37,24 @@ fn one_frame_is_printed_for_scripts() {
         let at = lines.iter().position(|line| line.starts_with("THREADS ")).expect("threads");
         let shown = lines[at + 1..].iter().take_while(|line| !line.is_empty());
         assert_eq!(shown.count(), threads, "{lines:#?}");
+    }
+}
+
+#[test]
+fn every_method_of_moving_bytes_has_a_column() {
+    let server = hello("0");
+    let (_, json) = Client::over(connect(status_of(&server))).get("/status.json");
+    let json: Value = serde_json::from_slice(&json).expect("JSON");
+    let outcome = run(example("top").args([&*status_of(&server).to_string(), "--once"]));
+    for (direction, table) in [("sent", "SENT/S "), ("received", "RECEIVED/S ")] {
+        let head = outcome.stdout.lines().find(|line| line.starts_with(table)).expect(table);
+        let mut columns: Vec<_> = head.split("  ").map(str::trim).skip(1).collect();
+        columns.retain(|name| !name.is_empty());
+        let methods = json["listeners"][0][direction].as_object().expect("methods");
+        let mut methods: Vec<_> = methods.keys().map(|name| name.replace('_', " ")).collect();
+        columns.sort_unstable();
+        methods.sort_unstable();
+        assert_eq!(columns, methods);
     }
 }
 
