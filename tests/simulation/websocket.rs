@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_protocols::http::client::{
     Client, ClientError, ClientOptions, Exchange, Response, Take,
 };
-use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
+use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service, Status, Trailers};
 use sluicegate_protocols::websocket::{
     ClientHandshake, CloseCode, Closed, Handshake, Message, WebSocket, WebSocketHandler,
     WebSocketLimits, WebSockets,
@@ -149,7 +149,13 @@ impl Exchange for Opening {
     }
 
     fn on_response(&mut self, _: &mut Turn, response: &Response<'_>) -> Take {
-        panic!("{:?}", response.status());
+        let why = "only to a request whose end had not arrived when the server stopped";
+        assert_eq!(response.status(), Status::REQUEST_TIMEOUT, "{why}");
+        Take::Nothing
+    }
+
+    fn on_end(self, _: &mut Turn, _: Trailers<'_>) {
+        self.outcomes.borrow_mut().failed.push("refused".to_owned());
     }
 
     fn on_failed(self, _: &mut Turn, error: ClientError) {
