@@ -115,7 +115,7 @@ fn forward_connections(mut options: Options) -> Result<(), Failure> {
     let first = iter::once(Some(control)).chain(iter::repeat_with(|| None));
     let parts = replacing.into_iter().zip(inspecting).zip(first).collect();
     let describe = |at: &Address| format!("proxy from {at} to {}", loader.source);
-    let opened = options.server.open(options.limits()?)?;
+    let opened = options.server.open(options.limits())?;
     opened.run_with(parts, describe, |shard, ((replace, inspect), control), _| {
         let balancer = Balancer::register(shard, upstreams.clone(), &balancing)?;
         shard.attach(replace, balancer);
@@ -139,7 +139,7 @@ fn forward_by_name(options: &Options) -> Result<(), Failure> {
         Relay::choosing(reactor, names, &connect, options.send_proxy.map(Version::from))
     };
     let describe = |at: &Address| format!("proxy for TLS from {at}");
-    independent::run(&options.server, options.limits()?, describe, make)
+    independent::run(&options.server, options.limits(), describe, make)
 }
 
 /// Runs the proxy for HTTP.
@@ -150,7 +150,7 @@ fn forward_requests(mut options: Options) -> Result<(), Failure> {
     let threads = 0..options.server.threads;
     let (inspect, inspecting): (Vec<_>, _) = threads.map(|_| mailbox()).unzip();
     options.server.status.upstreams = inspect;
-    let opened = options.server.open(options.limits()?)?;
+    let opened = options.server.open(options.limits())?;
     let log = options.log.start()?;
     if let (Some(log), Some(path)) = (&log, &options.log.access_log) {
         let reopen = http_options::reopen(log, path);

@@ -1,6 +1,5 @@
 //! The limits of connections: options, and lines of a file that is reloaded on SIGHUP.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use sluicegate_reactor::{
     Context, Handle, Handler, Input, Limits, Listen, ListenerId, PostError, Receive, Sessions,
 };
 
-use super::reload::Read;
+use super::reload::{self, Read};
 use super::{Failure, units};
 
 #[derive(Args, Clone)]
@@ -19,13 +18,13 @@ pub(crate) struct Connections {
     options: Values,
     /// Take the limits above from this file, one per line, such as `idle-timeout 30s`. They replace
     /// those of the command line. On SIGHUP, the file is reloaded, and the new limits also apply to
-    /// open connections.
+    /// the open connections of clients.
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
 }
 
 /// The limits, if they are given.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct Values {
     /// Maximum number of open connections per listening address [default: 100000].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
@@ -79,22 +78,27 @@ struct Lines {
 impl Values {
     /// Reads a file.
     fn read(path: &Path) -> Result<Values, Failure> {
-        let text =
-            fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Values::parse(&text).map_err(|error| format!("{}: {error}", path.display()).into())
+        let text = reload::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        let mut values = Values::default();
+        for (number, line) in (1..).zip(lines).filter(|(_, line)| !line.is_empty()) {
+            let line = Values::parse(line)
+                .map_err(|error| format!("{}: line {number}: {error}", path.display()))?;
+            values = line.or(&values);
+        }
+        Ok(values)
     }
 
-    fn parse(text: &str) -> Result<Values, String> {
-        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-        let option = |line: &str| match line.split_once(char::is_whitespace) {
-            Some((name, value)) => Ok(format!("--{name}={}", value.trim())),
-            None => Err(format!("{line:?} is not a name and a value, such as `idle-timeout 30s`")),
+    /// Parses a line: the name of an option, and its value.
+    fn parse(line: &str) -> Result<Values, String> {
+        let Some((name, value)) = line.split_once(char::is_whitespace) else {
+            return Err("a line is a name and a value, such as `idle-timeout 30s`".to_owned());
         };
-        let options: Vec<_> =
-            lines.filter(|line| !line.is_empty()).map(option).collect::<Result<_, _>>()?;
-        Lines::try_parse_from(options).map(|lines| lines.values).map_err(|error| {
+        let option = format!("--{name}={}", value.trim_start());
+        Lines::try_parse_from([option]).map(|lines| lines.values).map_err(|error| {
             let text = error.render().to_string();
-            text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+            let text = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            text.replace("'--", "'")
         })
     }
 

@@ -40,9 +40,9 @@ type Action = Box<dyn FnMut() + Send>;
 
 impl Opened<'_> {
     /// Serves until SIGINT or SIGTERM. `make` creates the handler of each thread from one of
-    /// `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set. Once all threads have a
-    /// handler, the server is ready, and the addresses are printed. On SIGHUP, the certificates, the
-    /// limits and the parts in [`reload`](Server::reload) are reloaded.
+    /// `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set. Once all
+    /// threads have a handler, the server is ready, and the addresses are printed. On SIGHUP, the
+    /// certificates, the limits and the parts in [`reload`](Server::reload) are reloaded.
     pub(crate) fn run_with<H: Handler, P: Send>(
         mut self,
         parts: Vec<P>,

@@ -1,5 +1,8 @@
 //! Reloading the configuration on SIGHUP: all of it, or nothing if a part is invalid.
 
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::Path;
 use std::sync::Mutex;
 
 use super::Failure;
@@ -23,5 +26,22 @@ pub(super) fn reload(parts: &mut [Read]) {
             log::info!("the configuration was reloaded");
         }
         Err(Failure(text)) => log::error!("{text}; the configuration is unchanged"),
+    }
+}
+
+/// The maximum size of a file of the configuration.
+const MOST: u64 = 1 << 20;
+
+/// Reads a file of the configuration. A mistake in its name must not block a thread that serves.
+pub(crate) fn read(path: &Path) -> io::Result<String> {
+    let wrong = |text| io::Error::new(ErrorKind::InvalidInput, text);
+    // Opening a FIFO would wait for a writer.
+    if !path.metadata()?.is_file() {
+        return Err(wrong("not a regular file"));
+    }
+    let mut text = String::new();
+    match File::open(path)?.take(MOST + 1).read_to_string(&mut text)? as u64 {
+        0..=MOST => Ok(text),
+        _ => Err(wrong("larger than 1 MiB")),
     }
 }

@@ -195,7 +195,7 @@ impl Options {
     /// Reads the users, if clients have to authenticate.
     pub(crate) fn users(&self) -> io::Result<Option<Arc<Users>>> {
         let Some(path) = &self.access.auth else { return Ok(None) };
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = common::reload::read(path).map_err(|error| {
             // Other programs take a name and a password here.
             let text = format!("{error}; FILE must be in the format of `htpasswd -B`");
             io::Error::new(error.kind(), text)

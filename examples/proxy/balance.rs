@@ -8,6 +8,7 @@ use sluicegate_protocols::proxy_protocol::Version;
 use sluicegate_protocols::upstreams::{Balance, BalancerOptions, UpstreamsOptions};
 use sluicegate_reactor::Connect;
 
+use super::common::reload;
 use super::common::units::time;
 use super::target::{ProxyTarget, check_schemes};
 
@@ -141,7 +142,7 @@ impl std::fmt::Display for Source {
 }
 
 fn read(path: &Path) -> Result<Vec<ProxyTarget>, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let text = reload::read(path).map_err(|error| error.to_string())?;
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let lines = lines.enumerate().filter(|(_, line)| !line.is_empty());
     let parse = |(number, line): (usize, &str)| {

@@ -143,15 +143,14 @@ enum Mode {
 }
 
 impl Options {
-    /// The limits of connections, on both sides.
-    pub(crate) fn limits(&self) -> Result<Limits, Failure> {
+    /// The default limits of connections, on both sides.
+    pub(crate) fn limits(&self) -> Limits {
         // A long body is relayed, except for what arrives with its head: keep that short.
-        let defaults = Limits {
+        Limits {
             receive_most: 32 << 10,
             half_closed: Some(self.half_closed_timeout),
             ..Limits::default()
-        };
-        Ok(self.server.connections.values()?.limits(defaults))
+        }
     }
 
     /// Allows in the sandbox what the proxy needs.
@@ -179,7 +178,12 @@ impl Options {
         if let Some(transport) = &transport {
             to.iter().try_for_each(|to| transport.make(&to.target).map(drop))?;
         }
-        let (timeout, limits) = (self.connect_timeout, self.limits()?);
+        let (timeout, limits) = (self.connect_timeout, self.server.connections.values()?);
+        let mut limits = limits.limits(self.limits());
+        if protocol.is_none() {
+            // Both sides of a relay are idle together, and the limits of clients can be reloaded.
+            limits.idle = None;
+        }
         Ok(Connect { timeout, limits, transport, ..Connect::default() })
     }
 

@@ -118,8 +118,8 @@ fn the_maximum_per_client_can_change_and_go() {
         [State::Open, State::Open],
     ];
     assert_eq!(states(&h, &clients), expected.concat());
-    // Those that are open are not counted if nothing was counted when they came.
-    set(&mut h, listener, &most(Some(1)));
+    // Those that came without a limit count.
+    set(&mut h, listener, &most(Some(5)));
     let late = [h.open_at(listener), h.open_at(listener)];
     assert_eq!(states(&h, &late), [State::Open, State::Reset]);
     for client in clients.into_iter().chain(late) {
@@ -127,8 +127,47 @@ fn the_maximum_per_client_can_change_and_go() {
             h.finish(client);
         }
     }
-    let again = h.open_at(listener);
-    assert_eq!(h.state(again), State::Open);
+    let again = [(); 6].map(|()| h.open_at(listener));
+    let open = states(&h, &again).iter().filter(|state| **state == State::Open).count();
+    assert_eq!(open, 5, "all of them have left");
+}
+
+#[test]
+fn limits_that_are_sizes_stay_as_they_were() {
+    let size = |send_high| with_limits(Limits { send_high, ..Limits::default() });
+    let probe = Probe::new(|cx, call, notes| match call {
+        Call::Data(input) => {
+            input.take();
+            let sent = cx.send(vec![b'.'; 300_000]);
+            notes.add(format_args!("{sent:?}"));
+        }
+        call => call.by_default(cx),
+    });
+    let (mut h, listener) = listening(probe, &size(1 << 20));
+    let client = h.open_at(listener);
+    set(&mut h, listener, &size(1000));
+    h.feed(client, b"x");
+    assert_eq!(log(&mut h), ["0 open", "0 data x", "0 Accepted"]);
+}
+
+#[test]
+fn a_rate_of_all_connections_together_stays_as_it_was() {
+    let rate = |send_rate| Listen { send_rate, ..idle(None) };
+    let (mut h, listener) = listening(sending(1_000_000), &rate(Some(1000)));
+    let clients = [(); 4].map(|()| h.open_at(listener));
+    h.advance(10 * SECOND);
+    for client in clients {
+        h.take(client);
+    }
+    let mut arrived = [0; 4];
+    for _ in 0..200 {
+        set(&mut h, listener, &rate(Some(1_000_000)));
+        h.advance(SECOND / 5);
+        for (client, arrived) in clients.iter().zip(&mut arrived) {
+            *arrived += h.take(*client).len();
+        }
+    }
+    assert!(arrived.iter().all(|bytes| (8_000..=12_000).contains(bytes)), "{arrived:?}");
 }
 
 /// Sends so many bytes to each client.
@@ -151,35 +190,21 @@ fn arriving(h: &mut Harness<Probe>, client: Client, seconds: usize) -> usize {
 
 #[test]
 fn a_new_rate_applies_to_a_connection_that_is_sending() {
-    let each = |send_rate| with_limits(Limits { send_rate, idle: None, ..Limits::default() });
-    let together = |send_rate| Listen { send_rate, ..idle(None) };
-    for rate in [&each as &dyn Fn(_) -> _, &together] {
-        let (mut h, listener) = listening(sending(10_000_000), &rate(Some(1000)));
-        let client = h.open_at(listener);
-        h.advance(10 * SECOND);
-        for per_second in [20_000, 500] {
-            set(&mut h, listener, &rate(Some(per_second)));
-            h.advance(2 * SECOND);
-            let arrived = arriving(&mut h, client, 20);
-            let expected = 20 * per_second as usize;
-            assert!(arrived.abs_diff(expected) <= expected / 10, "{arrived} of {expected}");
-        }
-        set(&mut h, listener, &rate(None));
-        arriving(&mut h, client, 1);
-        let arrived = arriving(&mut h, client, 1);
-        assert!(arrived > 100_000, "without a rate, the client decides: {arrived}");
+    let rate = |send_rate| with_limits(Limits { send_rate, idle: None, ..Limits::default() });
+    let (mut h, listener) = listening(sending(10_000_000), &rate(Some(1000)));
+    let client = h.open_at(listener);
+    h.advance(10 * SECOND);
+    for per_second in [20_000, 500] {
+        set(&mut h, listener, &rate(Some(per_second)));
+        h.advance(2 * SECOND);
+        let arrived = arriving(&mut h, client, 20);
+        let expected = 20 * per_second as usize;
+        assert!(arrived.abs_diff(expected) <= expected / 10, "{arrived} of {expected}");
     }
-}
-
-#[test]
-fn nobody_waits_for_a_turn_under_a_rate_that_has_changed() {
-    let rate = |send_rate| Listen { send_rate, ..idle(None) };
-    let (mut h, listener) = listening(sending(100_000), &rate(Some(1000)));
-    let clients: Vec<_> = (0..100).map(|_| h.open_at(listener)).collect();
-    h.advance(SECOND);
-    set(&mut h, listener, &rate(Some(10_000_000)));
-    h.advance(2 * SECOND);
-    assert!(clients.into_iter().all(|client| h.sent(client).len() == 100_000));
+    set(&mut h, listener, &rate(None));
+    arriving(&mut h, client, 1);
+    let arrived = arriving(&mut h, client, 1);
+    assert!(arrived > 100_000, "without a rate, the client decides: {arrived}");
 }
 
 #[test]

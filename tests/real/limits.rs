@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
@@ -86,7 +88,8 @@ fn a_maximum_per_client_of_a_file_applies_from_the_next_hangup() {
     };
     let mut old = Client::new(&limited.server);
     assert_eq!((served(), old.get("/limits").0.status), ([true; 2], 200));
-    limited.reload("per-address 1\n");
+    // Of which the old client has one.
+    limited.reload("per-address 2\n");
     eventually("a limit", || (served() == [true, false]).then_some(()));
     assert_eq!(old.get("/limits").0.status, 200);
     limited.reload("");
@@ -100,12 +103,13 @@ fn wrong_limits_change_nothing_and_neither_do_those_beside_another_wrong_file() 
     }
     let limited = Limited::start("max-connections 100", &[]);
     let cases = [
-        ("max-connections many", "invalid value 'many' for '--max-connections <N>'"),
-        ("max-connections 0", "invalid value '0' for '--max-connections <N>'"),
-        ("max-connections 7\nfoo 1", "unexpected argument '--foo' found"),
-        ("max-connections 7\nport 1", "unexpected argument '--port' found"),
-        ("max-connections 7\nrate", "\"rate\" is not a name and a value"),
+        ("max-connections many", "line 1: invalid value 'many' for 'max-connections <N>'"),
+        ("\nmax-connections 0", "line 2: invalid value '0' for 'max-connections <N>'"),
+        ("max-connections 7\nfoo 1", "line 2: unexpected argument 'foo' found"),
+        ("max-connections 7\nport 1", "line 2: unexpected argument 'port' found"),
+        ("max-connections 7\nrate", "line 2: a line is a name and a value"),
         ("idle-timeout soon", "a time is a number with ms, s, m or h"),
+        (&"#".repeat((1 << 20) + 1), "larger than 1 MiB"),
     ];
     let refused = |expected: &str, file: &str| {
         let errors = eventually("an error", || {
@@ -120,6 +124,11 @@ fn wrong_limits_change_nothing_and_neither_do_those_beside_another_wrong_file() 
         limited.reload(text);
         refused(expected, "limits");
     }
+    fs::remove_file(limited.path("limits")).expect("the file");
+    assert_eq!(run(Command::new("mkfifo").arg(limited.path("limits"))).code, Some(0));
+    limited.server.signal("HUP");
+    refused("not a regular file", "limits");
+    fs::remove_file(limited.path("limits")).expect("the FIFO");
     fs::write(limited.path("users"), "no users\n").expect("a file");
     limited.reload("max-connections 7");
     refused("users", "users");
@@ -142,5 +151,38 @@ fn a_server_does_not_start_with_wrong_limits_or_without_their_file() {
         let expected = format!("error: {}: ", path.display());
         assert!(outcome.stderr.starts_with(&expected), "{outcome:?}");
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_proxy_takes_new_limits_of_its_clients_for_both_sides_and_forgets_those_that_are_gone() {
+    let directory = tempdir().expect("a new directory");
+    let path = directory.path().join("limits");
+    fs::write(&path, "idle-timeout 0s\n").expect("a file");
+    let echo = Server::start(example("echo").args(["--idle-timeout", "1h"]));
+    let mut proxy = example("proxy");
+    proxy.args(["--to", &echo.address.to_string(), "--limits"]).arg(&path);
+    let proxy = Server::start(&mut proxy);
+    // Whether a connection lives for some turns of the clock of the proxy.
+    let lives = || {
+        let mut stream = proxy.connect();
+        let mut other = || -> std::io::Result<()> {
+            for _ in 0..20 {
+                stream.write_all(b"x")?;
+                stream.read_exact(&mut [0])?;
+                thread::sleep(Duration::from_millis(50));
+            }
+            Ok(())
+        };
+        other().is_ok()
+    };
+    assert!(!lives());
+    for limits in ["idle-timeout 1h", ""] {
+        fs::write(&path, limits).expect("a file");
+        proxy.signal("HUP");
+        eventually("a longer time", || lives().then_some(()));
+        fs::write(&path, "idle-timeout 0s").expect("a file");
+        proxy.signal("HUP");
+        eventually("a shorter time", || (!lives()).then_some(()));
     }
 }

@@ -39,8 +39,8 @@ pub(crate) struct Group {
 impl Group {
     /// A group without connections, which may together send and receive `rates` bytes per second.
     pub(crate) fn new(limits: Limits, rates: [Option<u64>; 2]) -> Group {
-        let mut group = Group {
-            buckets: None,
+        Group {
+            buckets: buckets(&limits, rates),
             limits,
             connect: None,
             open: 0,
@@ -52,16 +52,23 @@ impl Group {
             ledger: Ledger::default(),
             address: None,
             log: Throttle::default(),
-        };
-        group.set_rates(rates);
-        group
+        }
     }
 
-    /// Sets how many bytes per second all connections together may send and receive.
-    pub(crate) fn set_rates(&mut self, rates: [Option<u64>; 2]) {
-        let each = [self.limits.send_rate, self.limits.receive_rate];
-        let is_rated = each.iter().chain(&rates).any(Option::is_some);
-        self.buckets = is_rated.then(|| Box::new(rates.map(|rate| rate.map(Bucket::of_bytes))));
+    /// Replaces the times and rates of each connection, and returns the old limits.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) -> Limits {
+        let new = Limits {
+            idle: limits.idle,
+            half_closed: limits.half_closed,
+            handshake: limits.handshake,
+            write_stall: limits.write_stall,
+            send_rate: limits.send_rate,
+            receive_rate: limits.receive_rate,
+            linger_time: limits.linger_time,
+            ..self.limits.clone()
+        };
+        self.buckets = self.buckets.take().or_else(|| buckets(&new, [None, None]));
+        std::mem::replace(&mut self.limits, new)
     }
 
     /// Whether a connection of the group is subject to a rate.
@@ -83,4 +90,11 @@ impl Group {
             per_address.leave(index);
         }
     }
+}
+
+/// The rates of all connections together, unless none applies.
+fn buckets(limits: &Limits, rates: [Option<u64>; 2]) -> Option<Box<SharedBuckets>> {
+    let each = [limits.send_rate, limits.receive_rate];
+    let is_rated = each.iter().chain(&rates).any(Option::is_some);
+    is_rated.then(|| Box::new(rates.map(|rate| rate.map(Bucket::of_bytes))))
 }

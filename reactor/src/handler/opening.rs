@@ -138,20 +138,25 @@ impl Turn {
 
     /// Changes the limits of a listener, and returns whether it was open.
     ///
-    /// Of `listen`, this takes [`limits`](Listen::limits), which then also apply to the connections
-    /// that are open, and [`max_connections`](Listen::max_connections),
-    /// [`when_full`](Listen::when_full), [`max_per_address`](Listen::max_per_address),
-    /// [`max_handshakes`](Listen::max_handshakes), [`send_rate`](Listen::send_rate) and
-    /// [`receive_rate`](Listen::receive_rate). Nothing else changes. Of a
-    /// [`Server`](crate::Server), each thread has its [share](Listen::share) of the limits.
+    /// This takes [`max_connections`](Listen::max_connections), [`when_full`](Listen::when_full),
+    /// [`max_per_address`](Listen::max_per_address) and [`max_handshakes`](Listen::max_handshakes)
+    /// of `listen`, and the times and rates of its [`limits`](Listen::limits): `idle`,
+    /// `half_closed`, `handshake`, `write_stall`, `linger_time`, `send_rate` and `receive_rate`.
+    /// Nothing else changes. Each thread of a [`Server`](crate::Server) has its
+    /// [share](Listen::share).
     ///
-    /// - Connections beyond a smaller maximum stay open, and no others are accepted until enough of
-    ///   them have closed.
-    /// - If there was no maximum per client, the connections that are open are not counted.
-    /// - A rate of each connection that has changed also replaces one that was
-    ///   [set](crate::Peer::set_send_rate) for a connection.
+    /// The new limits also apply to the connections that are open:
     ///
-    /// This takes time in proportion to the number of open connections.
+    /// - Those beyond a smaller maximum stay open, and no others are accepted until enough of them
+    ///   have closed. With [`WhenFull::Shed`](crate::WhenFull::Shed), idle ones are closed until
+    ///   there is room for those who wait.
+    /// - A connection that has been silent for longer than a shorter time allows times out.
+    /// - A rate that has changed also replaces one that was [set](crate::Peer::set_send_rate) for a
+    ///   connection.
+    /// - A handshake in progress and a connection that lingers keep their time.
+    ///
+    /// This takes time in proportion to the number of connections of the reactor, and a system call
+    /// for each one of the listener if there was no maximum per client before.
     ///
     /// ```
     /// # use sluicegate_reactor::{Context, Handler, Input};

@@ -121,11 +121,11 @@ impl Listener {
         })
     }
 
-    /// Replaces the limits that apply to accepting.
+    /// Changes the limits that apply to accepting.
     pub(crate) fn set_limits(&mut self, listen: &Listen) {
-        let Listen { max_connections, when_full, max_handshakes, .. } = *listen;
-        self.options =
-            Listen { max_connections, when_full, max_handshakes, ..self.options.clone() };
+        self.options.max_connections = listen.max_connections;
+        self.options.when_full = listen.when_full;
+        self.options.max_handshakes = listen.max_handshakes;
     }
 
     /// How long to wait before accepting may succeed, in nanoseconds. `None` if an event or a close

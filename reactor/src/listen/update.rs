@@ -1,37 +1,46 @@
 //! Changing the limits of an open listener.
 
 use super::Listen;
-use crate::core::{Core, Direction, PerAddress, Phase};
+use crate::core::{ClientNet, Core, Direction, PerAddress, Phase};
 use crate::time::{deadlines, rates};
 
-/// Replaces the limits of a group, also for the connections that are open.
+/// Changes the limits of a group, also for the connections that are open.
 pub(crate) fn set_limits(core: &mut Core, group: u16, listen: &Listen) {
-    let state = &mut core.groups[usize::from(group)];
-    let old = std::mem::replace(&mut state.limits, listen.limits.clone());
-    state.limit = listen.max_connections;
-    state.set_rates([listen.send_rate, listen.receive_rate]);
-    match (&mut state.per_address, listen.max_per_address) {
-        (Some(per_address), Some(most)) => per_address.most = most,
-        // Of connections that are open, the client is not known.
-        (per_address, most) => *per_address = most.map(|most| Box::new(PerAddress::new(most))),
-    }
+    let mut members = core.indexes();
+    members.retain(|index| core[*index].group == group && core[*index].phase < Phase::Ended);
+    core.groups[usize::from(group)].limit = listen.max_connections;
+    limit_clients(core, group, &members, listen.max_per_address);
+    let old = core.groups[usize::from(group)].set_limits(&listen.limits);
     let new = &listen.limits;
     let rates = [
         (Direction::Send, old.send_rate, new.send_rate),
         (Direction::Receive, old.receive_rate, new.receive_rate),
     ];
-    for index in core.indexes() {
-        if core[index].group != group || core[index].phase >= Phase::Ended {
-            continue;
-        }
+    for index in members {
         for (way, old, new) in rates {
             // A connection without meters gets them when it next moves bytes under a rate.
             if old != new && core[index].meters().is_some() {
                 rates::set(core, index, way, new);
             }
-            // All connections together may have another rate.
-            rates::end_wait(core, index, way);
         }
         deadlines::arm(core, index);
     }
+}
+
+/// Changes the maximum number of connections of a client.
+fn limit_clients(core: &mut Core, group: u16, members: &[u32], most: Option<u32>) {
+    let per_address = core.groups[usize::from(group)].per_address.take();
+    let Some(most) = most else { return };
+    let mut per_address = per_address.unwrap_or_else(|| {
+        let mut all = Box::new(PerAddress::new(most));
+        for index in members {
+            let address = core.kernel.peer_address(core[*index].socket);
+            if let Some(address) = address.ok().and_then(|address| address.ip()) {
+                all.enter(*index, ClientNet::of(address));
+            }
+        }
+        all
+    });
+    per_address.most = most;
+    core.groups[usize::from(group)].per_address = Some(per_address);
 }

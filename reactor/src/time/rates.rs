@@ -185,14 +185,7 @@ pub(crate) fn set(core: &mut Core, index: u32, way: Direction, rate: Option<u64>
     if let Some(own) = &mut meter.own {
         own.inherit(used.as_ref(), now);
     }
-    end_wait(core, index, way);
-}
-
-/// Ends a wait under a rate that has changed.
-pub(crate) fn end_wait(core: &mut Core, index: u32, way: Direction) {
-    let now = core.now;
-    let Some(mut metered) = metered(core, index, way) else { return };
-    metered.give_back();
-    metered.meter.ready = metered.meter.ready.map(|_| now - now % TICK);
+    // A wait under the old rate ends now.
+    meter.ready = meter.ready.map(|_| now - now % TICK);
     end_waits(core, index);
 }
