@@ -18,8 +18,9 @@ use super::waiting::{Complete, Gathered, Waiting};
 /// The longest line: a `get` of a thousand long keys.
 pub(crate) const MAX_LINE: usize = 256 << 10;
 /// How many responses of a connection may wait for other reactors before it is paused. Each may
-/// hold a value, by reference, that has left the cache since.
-pub(crate) const MOST_WAITING: usize = 32;
+/// hold a value, by reference, that has left the cache since. A `get` can take two places, so a
+/// client with 32 of them in flight is not paused.
+pub(crate) const MOST_WAITING: usize = 64;
 /// How much text of a `get` is collected before it is sent.
 const CHUNK: usize = 16 << 10;
 /// How long a connection that closes may still wait for other reactors, which may be gone.

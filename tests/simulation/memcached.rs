@@ -190,7 +190,7 @@ pub(crate) fn row_12_a_client_that_does_not_read_holds_up_nobody() {
         someone(sim).sends(set).awaits(16);
         sim.run();
         // As many values as may wait for the other reactor, and a queue that is full.
-        sim.limit_queues(33 * 50_100 + (64 << 10));
+        sim.limit_queues(65 * 50_100 + (64 << 10));
         let deaf = someone(sim).sends("get a b\r\n".repeat(100)).reads_at_most(1000);
         let busy = someone(sim).sends("mn\r\nget c d\r\n".repeat(50));
         busy.expects("MN\r\nEND\r\n".repeat(50)).finishes();
