@@ -26,6 +26,8 @@ const CHUNK: usize = 16 << 10;
 /// How long a connection that closes may still wait for other reactors, which may be gone.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
+/// What ends the response to a `get`.
+const GET_END: &str = "END\r\n";
 const TOO_LARGE: &str = "SERVER_ERROR object too large for cache\r\n";
 const BAD_BLOCK: &str = "CLIENT_ERROR bad data chunk\r\n";
 const LONG_LINE: &str = "CLIENT_ERROR line too long\r\n";
@@ -230,8 +232,12 @@ impl Memcached {
                 return Some(line.len() - words.rest().len());
             }
         }
-        self.cache.reply.push("END\r\n");
-        self.emit(cx, session);
+        if self.cache.reply.text.is_empty() && !session.waiting.is_empty() {
+            session.waiting.add_text(GET_END);
+        } else {
+            self.cache.reply.push(GET_END);
+            self.emit(cx, session);
+        }
         None
     }
 

@@ -47,6 +47,11 @@ impl Waiting {
         self.places.push_back(Place::Ready(reply));
     }
 
+    /// Adds a complete response that is constant: nothing is allocated for it.
+    pub(crate) fn add_text(&mut self, text: &'static str) {
+        self.gather(0, Gathered::Text(text));
+    }
+
     /// Takes a place for an answer, and returns its number.
     pub(crate) fn wait(&mut self) -> u32 {
         self.take_place(Place::Awaited)
