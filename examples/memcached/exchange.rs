@@ -85,7 +85,7 @@ impl Memcached {
             } else if let Some(counters) = answer.counters {
                 session.waiting.add_counters(place, &counters);
             } else {
-                let reply = Reply { text: text.to_vec(), value: answer.value };
+                let reply = Reply { text: self.spare.copy(text), value: answer.value };
                 session.waiting.fill(place, reply);
             }
             self.send_complete(&mut cx, session);

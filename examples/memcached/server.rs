@@ -13,7 +13,7 @@ use super::item::{Blob, END};
 use super::peers::{Message, Peers};
 use super::statistics;
 use super::store::Store;
-use super::waiting::{Complete, Gathered, Waiting};
+use super::waiting::{Complete, Gathered, Spare, Waiting};
 
 /// The longest line: a `get` of a thousand long keys.
 pub(crate) const MAX_LINE: usize = 256 << 10;
@@ -51,6 +51,7 @@ pub(crate) struct Memcached {
     pub(crate) settings: Settings,
     pub(crate) cache: Cache,
     pub(crate) peers: Peers,
+    pub(crate) spare: Spare,
     /// When the first connection was accepted, in seconds.
     started: Option<u64>,
 }
@@ -85,7 +86,8 @@ impl Memcached {
     ) -> Lines<Memcached> {
         let store = Store::new(settings.memory / settings.threads, settings.seed);
         let peers = Peers::new(number, settings.seed, handles);
-        let server = Memcached { settings, cache: Cache::new(store), peers, started: None };
+        let (cache, spare) = (Cache::new(store), Spare::default());
+        let server = Memcached { settings, cache, peers, spare, started: None };
         Lines::with(server, Splitter::new(Delimiter::newline(), MAX_LINE))
     }
 
@@ -252,7 +254,8 @@ impl Memcached {
             return send(cx, reply) == Sent::Full;
         }
         // The reply keeps its buffer, which would have to grow again.
-        session.waiting.add(Reply { text: reply.text.clone(), value: reply.value.take() });
+        let text = self.spare.copy(&reply.text);
+        session.waiting.add(Reply { text, value: reply.value.take() });
         reply.text.clear();
         false
     }
@@ -269,6 +272,7 @@ impl Memcached {
                 Complete::Reply(next) => {
                     reply.text.extend_from_slice(&next.text);
                     reply.value = next.value;
+                    self.spare.keep(next.text);
                 }
                 Complete::Gathered(Gathered::Text(text)) => reply.push(text),
                 Complete::Gathered(Gathered::Counters(counters)) => {

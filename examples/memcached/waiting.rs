@@ -8,6 +8,11 @@ use std::collections::VecDeque;
 use super::cache::Reply;
 use super::counters::Counters;
 
+/// The longest buffer that is kept.
+const LONGEST_SPARE: usize = 2 << 10;
+/// How many buffers a reactor keeps: 1 MiB.
+const MOST_SPARE: usize = 512;
+
 /// The responses that wait, in the order of their commands.
 #[derive(Default)]
 pub(crate) struct Waiting {
@@ -123,4 +128,25 @@ impl Waiting {
 pub(crate) enum Complete {
     Reply(Reply),
     Gathered(Gathered),
+}
+
+/// Buffers of responses that have waited, for the next ones.
+#[derive(Default)]
+pub(crate) struct Spare(Vec<Vec<u8>>);
+
+impl Spare {
+    /// Copies a text.
+    pub(crate) fn copy(&mut self, text: &[u8]) -> Vec<u8> {
+        let mut copy = self.0.pop().unwrap_or_default();
+        copy.extend_from_slice(text);
+        copy
+    }
+
+    /// Keeps a buffer, unless it is long or there are enough.
+    pub(crate) fn keep(&mut self, mut text: Vec<u8>) {
+        if self.0.len() < MOST_SPARE && text.capacity() <= LONGEST_SPARE {
+            text.clear();
+            self.0.push(text);
+        }
+    }
 }
