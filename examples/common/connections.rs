@@ -1,8 +1,9 @@
 //! The limits of connections: options, and lines of a file that is reloaded on SIGHUP.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, ValueEnum, value_parser};
 use sluicegate_reactor::{
     Context, Handle, Handler, Input, Limits, Listen, ListenerId, PostError, Receive, Sessions,
@@ -15,19 +16,20 @@ use super::{Failure, units};
 #[command(next_help_heading = "Connections")]
 pub(crate) struct Connections {
     #[command(flatten)]
-    options: Values,
-    /// Take the limits above from this file, one per line, such as `idle-timeout 30s`. They replace
-    /// those of the command line. On SIGHUP, the file is reloaded, and the new limits also apply to
-    /// the open connections of clients.
+    options: Given,
+    /// Take limits from this file, one per line, such as `idle-timeout 30s`: any of
+    /// max-connections, when-full, per-address, rate and idle-timeout. They replace those of the
+    /// command line. The file is reloaded on SIGHUP, and applies to all connections of clients.
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
 }
 
-/// The limits, if they are given.
-#[derive(Args, Clone, Default)]
-pub(crate) struct Values {
-    /// Maximum number of open connections per listening address [default: 100000].
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+/// The limits that are given.
+#[derive(Args, Clone)]
+pub(crate) struct Given {
+    /// Maximum number of open connections per listening address.
+    #[arg(long, value_name = "N", default_value = "100000")]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
     /// What happens to further connections: they wait in the kernel's queue (the default), are
     /// refused with a reset, or replace the longest-idle connection, which is closed; this needs an
@@ -41,7 +43,7 @@ pub(crate) struct Values {
     per_address: Option<u32>,
     /// Maximum send rate of each connection in bytes per second, such as 500K or 1M. By default
     /// there is no limit.
-    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    #[arg(long, value_name = "SIZE", value_parser = units::rate)]
     rate: Option<u64>,
     /// Close connections after this time without traffic, such as 30s or 5m. The default is 75s, or
     /// never in programs whose clients are usually silent.
@@ -70,49 +72,32 @@ impl From<WhenFull> for sluicegate_reactor::WhenFull {
 /// The lines of a file, as if they were options.
 #[derive(Parser)]
 #[command(no_binary_name = true, disable_help_flag = true)]
+#[command(mut_arg("max_connections", |arg| arg.default_value(None::<&str>)))]
 struct Lines {
     #[command(flatten)]
-    values: Values,
+    given: Given,
 }
 
-impl Values {
-    /// Reads a file.
-    fn read(path: &Path) -> Result<Values, Failure> {
-        let text = reload::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-        let mut values = Values::default();
-        for (number, line) in (1..).zip(lines).filter(|(_, line)| !line.is_empty()) {
-            let line = Values::parse(line)
-                .map_err(|error| format!("{}: line {number}: {error}", path.display()))?;
-            values = line.or(&values);
-        }
-        Ok(values)
-    }
-
-    /// Parses a line: the name of an option, and its value.
-    fn parse(line: &str) -> Result<Values, String> {
+impl Lines {
+    /// Takes a line: the name of an option, and its value.
+    fn take(&mut self, line: &str) -> Result<(), String> {
         let Some((name, value)) = line.split_once(char::is_whitespace) else {
             return Err("a line is a name and a value, such as `idle-timeout 30s`".to_owned());
         };
         let option = format!("--{name}={}", value.trim_start());
-        Lines::try_parse_from([option]).map(|lines| lines.values).map_err(|error| {
-            let text = error.render().to_string();
-            let text = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            text.replace("'--", "'")
+        self.try_update_from([option]).map_err(|error| match error.kind() {
+            ErrorKind::UnknownArgument => format!("there is no limit {name:?}"),
+            _ => {
+                let text = error.render().to_string();
+                let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+                let text = lines.collect::<Vec<_>>().join(" ");
+                text.trim_start_matches("error: ").replace("'--", "'")
+            }
         })
     }
+}
 
-    /// Takes what these do not give from `other`.
-    fn or(self, other: &Values) -> Values {
-        Values {
-            max_connections: self.max_connections.or(other.max_connections),
-            when_full: self.when_full.or(other.when_full),
-            per_address: self.per_address.or(other.per_address),
-            rate: self.rate.or(other.rate),
-            idle_timeout: self.idle_timeout.or(other.idle_timeout),
-        }
-    }
-
+impl Given {
     /// The limits of each connection: the defaults of the program, as changed by these.
     pub(crate) fn limits(&self, defaults: Limits) -> Limits {
         Limits {
@@ -136,29 +121,40 @@ impl Values {
 }
 
 impl Connections {
-    /// The limits, of which those in the file come first.
-    pub(crate) fn values(&self) -> Result<Values, Failure> {
-        match &self.limits {
-            Some(path) => Ok(Values::read(path)?.or(&self.options)),
-            None => Ok(self.options.clone()),
-        }
+    /// The options. The file does not apply to connections that this program opens.
+    pub(crate) fn options(&self) -> &Given {
+        &self.options
     }
 
-    /// The file that is read again.
+    /// Reads the file, if there is one. What it does not have is taken from the options.
+    pub(crate) fn read(&self) -> Result<Given, Failure> {
+        let mut lines = Lines { given: self.options().clone() };
+        if let Some(path) = &self.limits {
+            let about = |text: String| format!("{}: {text}", path.display());
+            let text = reload::read(path).map_err(|error| about(error.to_string()))?;
+            for (number, line) in reload::lines(&text) {
+                let taken = lines.take(line);
+                taken.map_err(|error| about(format!("line {number}: {error}")))?;
+            }
+        }
+        Ok(lines.given)
+    }
+
+    /// The file.
     pub(super) fn file(&self) -> Option<&PathBuf> {
         self.limits.as_ref()
     }
 
     /// Reloads the file on SIGHUP, if there is one, for these threads.
-    pub(super) fn reload(&self, threads: Vec<Handle<Values>>) -> Option<Read> {
+    pub(super) fn reload(&self, threads: Vec<Handle<Given>>) -> Option<Read> {
         self.limits.as_ref()?;
         let connections = self.clone();
         let read: Read = Box::new(move || {
-            let (values, threads) = (connections.values()?, threads.clone());
+            let (given, threads) = (connections.read()?, threads.clone());
             Ok(Box::new(move || {
                 for thread in threads {
                     // A thread that has stopped has no listeners.
-                    if let Err(PostError::Full(_)) = thread.post(values.clone()) {
+                    if let Err(PostError::Full(_)) = thread.post(given.clone()) {
                         log::warn!("the limits of a thread are unchanged: its mailbox is full");
                     }
                 }
@@ -186,10 +182,10 @@ impl Limited {
     }
 }
 
-impl Receive<Values> for Limited {
-    fn on_message(&mut self, cx: &mut Sessions<'_>, values: Values) {
+impl Receive<Given> for Limited {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, given: Given) {
         for (listener, defaults) in &self.listeners {
-            cx.set_limits(*listener, &values.listen(defaults.clone()).share(self.threads));
+            cx.set_limits(*listener, &given.listen(defaults.clone()).share(self.threads));
         }
     }
 }

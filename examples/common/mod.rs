@@ -115,10 +115,10 @@ impl Server {
         let own = self.tls.self_signed(&self.bind)?;
         let acceptor = self.tls.acceptor(own.as_ref(), self.protocol)?;
         acceptor.iter().for_each(|acceptor| tls::pass_sessions_on(acceptor, &mut server));
-        let values = self.connections.values()?;
+        let given = self.connections.read()?;
         let options = |limits: &Limits| Listen {
             transport: self.transport(acceptor.as_ref()),
-            ..values.listen(limits.clone())
+            ..given.listen(limits.clone())
         };
         let listeners = self.listen(&mut server, &options(&limits))?;
         let listen_web = |(at, limits): &(Target, Limits)| server.listen(at, &options(limits));

@@ -16,7 +16,7 @@ use sluicegate_reactor::{
     Address, Handle, Handler, HandlerId, LedgerReader, Limits, ServerListener, Shard, mailbox,
 };
 
-use super::connections::{Limited, Values};
+use super::connections::{Given, Limited};
 use super::signals::SignalSource;
 use super::{Extra, Failure, Server, reload, restart, status};
 
@@ -77,8 +77,10 @@ impl Opened<'_> {
             for listener in &listeners {
                 limited.add(shard.serve(listener, handler)?, &limits);
             }
-            let limited = shard.register(limited);
-            shard.attach(mailbox, limited);
+            if options.connections.file().is_some() {
+                let limited = shard.register(limited);
+                shard.attach(mailbox, limited);
+            }
             for (signals, action) in signals {
                 signals.handle(shard, action)?;
             }
@@ -96,7 +98,7 @@ impl Opened<'_> {
     }
 
     /// The signals that this process handles, and the actions on them.
-    fn signals(&mut self, threads: Vec<Handle<Values>>) -> io::Result<Vec<(SignalSource, Action)>> {
+    fn signals(&mut self, threads: Vec<Handle<Given>>) -> io::Result<Vec<(SignalSource, Action)>> {
         let mut signals: Vec<(_, Action)> = Vec::new();
         let (tls, protocol) = (self.options.tls.clone(), self.options.protocol);
         let certificates = self

@@ -45,3 +45,9 @@ pub(crate) fn read(path: &Path) -> io::Result<String> {
         _ => Err(wrong("larger than 1 MiB")),
     }
 }
+
+/// The lines of a text and their numbers, without comments and empty lines.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    (1..).zip(lines).filter(|(_, line)| !line.is_empty())
+}

@@ -20,6 +20,14 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "the size is too large".to_owned())
 }
 
+/// Parses a number of bytes per second.
+pub(crate) fn rate(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err("a rate is at least 1".to_owned()),
+        rate => Ok(rate),
+    }
+}
+
 /// Parses a time: `500ms`, `10s`, `5m`, `2h`, or a number of seconds.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);

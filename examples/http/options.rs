@@ -30,7 +30,7 @@ Examples:
   SLUICEGATE_PORT=9000 http               set an option with an environment variable
 
 On SIGHUP, the program reopens the access log and DIR, and reloads the files of
---auth and --tls-cert.
+--auth, --limits and --tls-cert.
 On SIGINT or SIGTERM, it exits once responses are sent; a second signal stops it
 immediately.";
 

@@ -58,7 +58,7 @@ fn value_size(text: &str) -> Result<u64, String> {
 impl Options {
     /// The settings that the options define.
     pub(crate) fn settings(&self) -> Result<Settings, common::Failure> {
-        let limits = self.server.connections.values()?.listen(Limits::default());
+        let limits = self.server.connections.read()?.listen(Limits::default());
         Ok(Settings {
             memory: (self.memory_limit << 20) as usize,
             max_value: self.max_value as usize,

@@ -143,11 +143,9 @@ impl std::fmt::Display for Source {
 
 fn read(path: &Path) -> Result<Vec<ProxyTarget>, String> {
     let text = reload::read(path).map_err(|error| error.to_string())?;
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    let lines = lines.enumerate().filter(|(_, line)| !line.is_empty());
     let parse = |(number, line): (usize, &str)| {
-        ProxyTarget::of_connections(line).map_err(|error| format!("line {}: {error}", number + 1))
+        ProxyTarget::of_connections(line).map_err(|error| format!("line {number}: {error}"))
     };
-    let targets: Vec<_> = lines.map(parse).collect::<Result<_, String>>()?;
+    let targets: Vec<_> = reload::lines(&text).map(parse).collect::<Result<_, String>>()?;
     if targets.is_empty() { Err("there is no target".to_owned()) } else { Ok(targets) }
 }

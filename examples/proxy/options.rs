@@ -30,8 +30,8 @@ Examples:
   proxy --port 443 --bind :: --sni a.example=10.0.0.1:443 --sni '*=10.0.0.2:443'
                                           relay TLS by the server name that clients request
 
-On SIGHUP, the program reopens the access log, and reloads the files of --tls-cert
-and --to-file. Targets that were removed from the file get no new connections, and
+On SIGHUP, the program reopens the access log, and reloads the files of
+--tls-cert, --limits and --to-file. Targets that were removed from the file get no new connections, and
 the existing ones can finish. On SIGUSR1, with --to or --to-file, the program prints
 a table of its targets.
 On SIGINT or SIGTERM, it exits once responses are sent; a second signal stops it
@@ -178,8 +178,8 @@ impl Options {
         if let Some(transport) = &transport {
             to.iter().try_for_each(|to| transport.make(&to.target).map(drop))?;
         }
-        let (timeout, limits) = (self.connect_timeout, self.server.connections.values()?);
-        let mut limits = limits.limits(self.limits());
+        let timeout = self.connect_timeout;
+        let mut limits = self.server.connections.options().limits(self.limits());
         if protocol.is_none() {
             // Both sides of a relay are idle together, and the limits of clients can be reloaded.
             limits.idle = None;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// What tells the parts of a list apart.
+/// What tells the parts of a list apart. A thread that was down has no earlier figures.
 const IDENTITY: [&str; 4] = ["address", "upstream", "thread", "up"];
 
 /// The figures of a server.

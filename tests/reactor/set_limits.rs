@@ -133,6 +133,25 @@ fn the_maximum_per_client_can_change_and_go() {
 }
 
 #[test]
+fn a_client_that_lingers_counts_when_a_maximum_is_set() {
+    let most = |max_per_address| Listen { max_per_address, ..Listen::default() };
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Data(_) => cx.close(),
+        call => call.by_default(cx),
+    });
+    let (mut h, listener) = listening(probe, &most(None));
+    let lingering = h.open_at(listener);
+    h.feed(lingering, b"x");
+    assert_eq!(h.state(lingering), State::Shut);
+    set(&mut h, listener, &most(Some(1)));
+    let refused = h.open_at(listener);
+    assert_eq!(h.state(refused), State::Reset);
+    h.finish(lingering);
+    let client = h.open_at(listener);
+    assert_eq!(h.state(client), State::Open);
+}
+
+#[test]
 fn limits_that_are_sizes_stay_as_they_were() {
     let size = |send_high| with_limits(Limits { send_high, ..Limits::default() });
     let probe = Probe::new(|cx, call, notes| match call {
@@ -225,6 +244,38 @@ fn a_connection_that_had_no_rate_gets_one() {
     h.feed(client, b"x");
     let arrived = arriving(&mut h, client, 10);
     assert!((9_000..=11_000).contains(&arrived), "{arrived}");
+}
+
+#[test]
+fn a_rate_that_is_gone_costs_new_connections_nothing() {
+    let rate = |send_rate| with_limits(Limits { send_rate, ..Limits::default() });
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Open => drop(cx.send(&[b'.'; 50_000])),
+        call => call.by_default(cx),
+    });
+    let (mut h, listener) = listening(probe, &rate(None));
+    set(&mut h, listener, &rate(Some(1_000_000)));
+    set(&mut h, listener, &rate(None));
+    h.open_at(listener);
+    assert_eq!(h.ledger().write_through, 50_000, "under a rate, nothing is written through");
+}
+
+#[test]
+fn a_rate_that_changed_replaces_that_of_a_connection() {
+    let limits =
+        |receive_rate| with_limits(Limits { receive_rate, idle: None, ..Limits::default() });
+    let (mut h, listener) = listening(Probe::echo(), &limits(Some(100_000)));
+    let client = h.open_at(listener);
+    let id = h.handler().notes.ids[0];
+    h.reactor().peer(id).set_receive_rate(Some(50_000));
+    h.feed(client, vec![b'x'; 200_000]);
+    h.advance(SECOND);
+    set(&mut h, listener, &limits(Some(1000)));
+    h.advance(2 * SECOND);
+    let before = h.ledger().received;
+    h.advance(10 * SECOND);
+    let received = h.ledger().received - before;
+    assert!((9_000..=11_000).contains(&received), "{received}");
 }
 
 #[test]

@@ -105,9 +105,11 @@ fn wrong_limits_change_nothing_and_neither_do_those_beside_another_wrong_file() 
     let cases = [
         ("max-connections many", "line 1: invalid value 'many' for 'max-connections <N>'"),
         ("\nmax-connections 0", "line 2: invalid value '0' for 'max-connections <N>'"),
-        ("max-connections 7\nfoo 1", "line 2: unexpected argument 'foo' found"),
-        ("max-connections 7\nport 1", "line 2: unexpected argument 'port' found"),
+        ("max-connections 7\nfoo 1", "line 2: there is no limit \"foo\""),
+        ("max-connections 7\nport 1", "line 2: there is no limit \"port\""),
         ("max-connections 7\nrate", "line 2: a line is a name and a value"),
+        ("when-full never", "[possible values: wait, refuse, shed]"),
+        ("rate 0", "a rate is at least 1"),
         ("idle-timeout soon", "a time is a number with ms, s, m or h"),
         (&"#".repeat((1 << 20) + 1), "larger than 1 MiB"),
     ];
@@ -155,7 +157,7 @@ fn a_server_does_not_start_with_wrong_limits_or_without_their_file() {
 }
 
 #[test]
-fn a_proxy_takes_new_limits_of_its_clients_for_both_sides_and_forgets_those_that_are_gone() {
+fn a_proxy_closes_idle_relays_by_the_time_of_the_last_hangup() {
     let directory = tempdir().expect("a new directory");
     let path = directory.path().join("limits");
     fs::write(&path, "idle-timeout 0s\n").expect("a file");

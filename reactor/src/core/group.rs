@@ -40,7 +40,7 @@ impl Group {
     /// A group without connections, which may together send and receive `rates` bytes per second.
     pub(crate) fn new(limits: Limits, rates: [Option<u64>; 2]) -> Group {
         Group {
-            buckets: buckets(&limits, rates),
+            buckets: needed(&limits, rates.map(|rate| rate.map(Bucket::of_bytes))),
             limits,
             connect: None,
             open: 0,
@@ -55,19 +55,12 @@ impl Group {
         }
     }
 
-    /// Replaces the times and rates of each connection, and returns the old limits.
+    /// Replaces the idle time and the rates of each connection, and returns the old limits.
     pub(crate) fn set_limits(&mut self, limits: &Limits) -> Limits {
-        let new = Limits {
-            idle: limits.idle,
-            half_closed: limits.half_closed,
-            handshake: limits.handshake,
-            write_stall: limits.write_stall,
-            send_rate: limits.send_rate,
-            receive_rate: limits.receive_rate,
-            linger_time: limits.linger_time,
-            ..self.limits.clone()
-        };
-        self.buckets = self.buckets.take().or_else(|| buckets(&new, [None, None]));
+        let Limits { idle, send_rate, receive_rate, .. } = *limits;
+        let new = Limits { idle, send_rate, receive_rate, ..self.limits.clone() };
+        let shared = self.buckets.take().map_or([None, None], |buckets| *buckets);
+        self.buckets = needed(&new, shared);
         std::mem::replace(&mut self.limits, new)
     }
 
@@ -92,9 +85,9 @@ impl Group {
     }
 }
 
-/// The rates of all connections together, unless none applies.
-fn buckets(limits: &Limits, rates: [Option<u64>; 2]) -> Option<Box<SharedBuckets>> {
+/// The rates of all connections together, unless none applies, not even to each of them.
+fn needed(limits: &Limits, shared: SharedBuckets) -> Option<Box<SharedBuckets>> {
     let each = [limits.send_rate, limits.receive_rate];
-    let is_rated = each.iter().chain(&rates).any(Option::is_some);
-    is_rated.then(|| Box::new(rates.map(|rate| rate.map(Bucket::of_bytes))))
+    let is_rated = each.iter().any(Option::is_some) || shared.iter().any(Option::is_some);
+    is_rated.then(|| Box::new(shared))
 }

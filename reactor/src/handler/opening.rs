@@ -138,22 +138,16 @@ impl Turn {
 
     /// Changes the limits of a listener, and returns whether it was open.
     ///
-    /// This takes [`max_connections`](Listen::max_connections), [`when_full`](Listen::when_full),
-    /// [`max_per_address`](Listen::max_per_address) and [`max_handshakes`](Listen::max_handshakes)
-    /// of `listen`, and the times and rates of its [`limits`](Listen::limits): `idle`,
-    /// `half_closed`, `handshake`, `write_stall`, `linger_time`, `send_rate` and `receive_rate`.
-    /// Nothing else changes. Each thread of a [`Server`](crate::Server) has its
-    /// [share](Listen::share).
+    /// This takes [`max_connections`](Listen::max_connections), [`when_full`](Listen::when_full) and
+    /// [`max_per_address`](Listen::max_per_address) of `listen`, and [`idle`](Limits::idle),
+    /// [`send_rate`](Limits::send_rate) and [`receive_rate`](Limits::receive_rate) of its limits.
+    /// Nothing else changes. On a thread of a [`Server`](crate::Server), pass
+    /// [`listen.share(threads)`](Listen::share), or each thread takes the whole maximum.
     ///
-    /// The new limits also apply to the connections that are open:
-    ///
-    /// - Those beyond a smaller maximum stay open, and no others are accepted until enough of them
-    ///   have closed. With [`WhenFull::Shed`](crate::WhenFull::Shed), idle ones are closed until
-    ///   there is room for those who wait.
-    /// - A connection that has been silent for longer than a shorter time allows times out.
-    /// - A rate that has changed also replaces one that was [set](crate::Peer::set_send_rate) for a
-    ///   connection.
-    /// - A handshake in progress and a connection that lingers keep their time.
+    /// The new limits also apply to the connections that are open. Those beyond a smaller maximum
+    /// stay, and new ones are treated as `when_full` says. A connection that has been silent for
+    /// longer than a shorter time allows times out. A rate that has changed also replaces one that
+    /// was [set](crate::Peer::set_send_rate) for a connection.
     ///
     /// This takes time in proportion to the number of connections of the reactor, and a system call
     /// for each one of the listener if there was no maximum per client before.

@@ -125,7 +125,6 @@ impl Listener {
     pub(crate) fn set_limits(&mut self, listen: &Listen) {
         self.options.max_connections = listen.max_connections;
         self.options.when_full = listen.when_full;
-        self.options.max_handshakes = listen.max_handshakes;
     }
 
     /// How long to wait before accepting may succeed, in nanoseconds. `None` if an event or a close

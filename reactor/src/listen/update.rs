@@ -7,7 +7,7 @@ use crate::time::{deadlines, rates};
 /// Changes the limits of a group, also for the connections that are open.
 pub(crate) fn set_limits(core: &mut Core, group: u16, listen: &Listen) {
     let mut members = core.indexes();
-    members.retain(|index| core[*index].group == group && core[*index].phase < Phase::Ended);
+    members.retain(|index| core[*index].group == group && core[*index].phase != Phase::Gone);
     core.groups[usize::from(group)].limit = listen.max_connections;
     limit_clients(core, group, &members, listen.max_per_address);
     let old = core.groups[usize::from(group)].set_limits(&listen.limits);
@@ -16,6 +16,8 @@ pub(crate) fn set_limits(core: &mut Core, group: u16, listen: &Listen) {
         (Direction::Send, old.send_rate, new.send_rate),
         (Direction::Receive, old.receive_rate, new.receive_rate),
     ];
+    // Those that linger keep their time.
+    members.retain(|index| core[*index].phase < Phase::Ended);
     for index in members {
         for (way, old, new) in rates {
             // A connection without meters gets them when it next moves bytes under a rate.
