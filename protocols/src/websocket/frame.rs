@@ -8,7 +8,9 @@ use super::fault::Fault;
 pub(super) const MAX_CONTROL: usize = 125;
 
 /// The longest header: two bytes, the length, and the masking key.
-const MAX_HEADER: usize = 2 + 8 + 4;
+pub(super) const MAX_HEADER: usize = 2 + 8 + 4;
+/// The longest payload whose length is in the second byte of the header.
+pub(super) const MAX_SHORT: usize = 125;
 
 const FIN: u8 = 0x80;
 const DEFLATED: u8 = 0x40;
@@ -156,6 +158,25 @@ impl Prefix {
 
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
+    }
+
+    /// Writes the frame with this payload to a buffer.
+    #[inline]
+    pub(super) fn join<'b>(
+        &self,
+        payload: &[u8],
+        mask: Option<Mask>,
+        buffer: &'b mut [u8; MAX_HEADER + MAX_SHORT],
+    ) -> &'b [u8] {
+        let end = self.len + payload.len();
+        // A copy of constant length costs less. The payload overwrites what is not header.
+        buffer[..MAX_HEADER].copy_from_slice(&self.bytes);
+        let masked = &mut buffer[self.len..end];
+        masked.copy_from_slice(payload);
+        if let Some(mut mask) = mask {
+            mask.apply(masked);
+        }
+        &buffer[..end]
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use sluicegate_reactor::{Context, Sent};
 
 use super::fault::{CloseCode, Closed, Fault};
-use super::frame::{MAX_CONTROL, Mask, Opcode, Prefix, Role};
+use super::frame::{MAX_CONTROL, MAX_HEADER, MAX_SHORT, Mask, Opcode, Prefix, Role};
 use super::incoming::Incoming;
 use super::limits::WebSocketLimits;
 use super::message::{Frame, Message};
@@ -213,10 +213,11 @@ impl<S> WebSocket<S> {
     ) -> Sent {
         let mask = (self.role == Role::Client).then(|| Mask::random(cx));
         let prefix = Prefix::new(opcode, is_deflated, payload.len(), mask);
-        let sent = cx.send(prefix.as_bytes());
-        if payload.is_empty() {
-            return sent;
+        if payload.len() <= MAX_SHORT {
+            // Copying a short payload costs less than queueing it separately.
+            return cx.send(prefix.join(&payload, mask, &mut [0; MAX_HEADER + MAX_SHORT]));
         }
+        cx.send(prefix.as_bytes());
         match (mask, payload) {
             (None, payload) => cx.send(payload),
             (Some(mut mask), Cow::Borrowed(payload)) if payload.len() <= MASKED_ON_STACK => {
