@@ -56,4 +56,6 @@ fn keys_of_both_parts_are_answered_in_order() {
     let request = format!("get {}\n", keys.join(" ")).repeat(3) + "mn\n";
     let expected = (expected + "END\n").repeat(3) + "MN\n";
     assert!(ask(&mut h, client, &request) == expected);
+    // Responses that wait are copied to the buffers of the first ones.
+    assert!(ask(&mut h, client, &request) == expected);
 }
