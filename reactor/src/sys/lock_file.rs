@@ -29,6 +29,9 @@ pub(super) struct Lock {
     file: File,
 }
 
+/// The most bytes that are read of a lock file.
+const LONGEST: u64 = 16;
+
 /// How often a lock file may vanish between opening and locking it.
 const ATTEMPTS: u32 = 100;
 
@@ -116,15 +119,19 @@ fn sign(mut file: &File) -> io::Result<()> {
         let text = "a file with that name exists and is not a lock file";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
-    file.set_len(0)?;
+    let mut text = format!("{}\n", std::process::id());
+    let length = text.len();
+    // A script that reads it meanwhile finds neither an empty file nor digits of two ids.
+    text.extend((length..metadata.len().min(LONGEST) as usize).map(|_| '\n'));
     file.rewind()?;
-    file.write_all(format!("{}\n", std::process::id()).as_bytes())
+    file.write_all(text.as_bytes())?;
+    file.set_len(length as u64)
 }
 
 /// The process id in a lock file.
 fn holder(file: &File) -> Option<u32> {
     let mut text = String::new();
-    file.take(16).read_to_string(&mut text).ok()?;
+    file.take(LONGEST).read_to_string(&mut text).ok()?;
     text.trim_end().parse().ok()
 }
 
@@ -175,6 +182,21 @@ mod tests {
         assert!(Lock::of(file, &path).unwrap().is_none());
         let file = open(&path).unwrap();
         assert!(Lock::of(file, &path).unwrap().is_some());
+    }
+
+    #[test]
+    fn whoever_reads_the_id_while_it_is_written_finds_the_old_or_the_new_one() {
+        let (_directory, socket, path) = place();
+        fs::write(&path, "1234567890\n").unwrap();
+        let lock = Lock::take(&socket).unwrap();
+        std::thread::scope(|scope| {
+            let signing = scope.spawn(|| (0..2000).try_for_each(|_| sign(&lock.file)));
+            while !signing.is_finished() {
+                let text = fs::read_to_string(&path).unwrap();
+                assert_eq!(text.trim_end(), std::process::id().to_string());
+            }
+            signing.join().unwrap().unwrap();
+        });
     }
 
     #[test]
