@@ -31,9 +31,9 @@ Examples:
                                           relay TLS by the server name that clients request
 
 On SIGHUP, the program reopens the access log, and reloads the files of
---tls-cert, --limits and --to-file. Targets that were removed from the file get no new connections, and
-the existing ones can finish. On SIGUSR1, with --to or --to-file, the program prints
-a table of its targets.
+--tls-cert, --limits and --to-file. Targets that were removed from the file get
+no new connections, and the existing ones can finish. On SIGUSR1, with --to or
+--to-file, the program prints a table of its targets.
 On SIGINT or SIGTERM, it exits once responses are sent; a second signal stops it
 immediately.";
 

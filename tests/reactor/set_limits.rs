@@ -189,7 +189,7 @@ fn a_rate_of_all_connections_together_stays_as_it_was() {
     assert!(arrived.iter().all(|bytes| (8_000..=12_000).contains(bytes)), "{arrived:?}");
 }
 
-/// Sends so many bytes to each client.
+/// Sends `count` bytes to each client.
 fn sending(count: usize) -> Probe {
     Probe::new(move |cx, call, _| match call {
         Call::Open => drop(cx.send(vec![b'.'; count])),
@@ -197,7 +197,7 @@ fn sending(count: usize) -> Probe {
     })
 }
 
-/// How many bytes arrive at a client in so many seconds, in which it reads.
+/// How many bytes a client receives in this time.
 fn arriving(h: &mut Harness<Probe>, client: Client, seconds: usize) -> usize {
     h.take(client);
     let mut each = || {

@@ -145,9 +145,9 @@ impl Turn {
     /// [`listen.share(threads)`](Listen::share), or each thread takes the whole maximum.
     ///
     /// The new limits also apply to the connections that are open. Those beyond a smaller maximum
-    /// stay, and new ones are treated as `when_full` says. A connection that has been silent for
-    /// longer than a shorter time allows times out. A rate that has changed also replaces one that
-    /// was [set](crate::Peer::set_send_rate) for a connection.
+    /// stay, and new ones are treated as `when_full` says. A connection that has already been
+    /// silent for longer than the new idle time times out. A rate that has changed also replaces one
+    /// that was [set](crate::Peer::set_send_rate) for a connection.
     ///
     /// This takes time in proportion to the number of connections of the reactor, and a system call
     /// for each one of the listener if there was no maximum per client before.
