@@ -108,7 +108,7 @@ impl Server {
     pub(crate) fn open(&self, limits: Limits) -> Result<Opened<'_>, Failure> {
         let mut server = sluicegate_reactor::Server::new(&self.server_options());
         let notifier = Notifier::from_environment()?;
-        notifier.iter().for_each(|notifier| server.set_notifier(notifier));
+        notifier.iter().try_for_each(|notifier| server.set_notifier(notifier))?;
         if let Some(path) = &self.control {
             server.take_over(path)?;
         }

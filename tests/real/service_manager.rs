@@ -1,11 +1,13 @@
 //! What systemd and the examples say to each other, with this test in the place of systemd.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tempfile::{TempDir, tempdir};
 
@@ -42,6 +44,31 @@ impl Manager {
         let mut message = [0; 4096];
         let length = self.socket.recv(&mut message).expect("a message");
         String::from_utf8(message[..length].to_vec()).expect("text")
+    }
+
+    /// The next message, and the descriptors that come with it.
+    fn next_with_descriptors(&self) -> (String, Vec<OwnedFd>) {
+        let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut room);
+        let mut text = [0; 4096];
+        let mut parts = [IoSliceMut::new(&mut text)];
+        let message = recvmsg(&self.socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+            .expect("a message");
+        let descriptors = ancillary.drain().flat_map(|it| match it {
+            RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect::<Vec<_>>(),
+            _ => Vec::new(),
+        });
+        let descriptors = descriptors.collect();
+        (String::from_utf8(text[..message.bytes].to_vec()).expect("text"), descriptors)
+    }
+
+    /// The sockets that a process stores when it is ready.
+    fn next_stored(&self) -> Vec<OwnedFd> {
+        assert_eq!(self.next(), EMPTIES_STORE);
+        let (text, sockets) = self.next_with_descriptors();
+        assert_eq!(text, "FDSTORE=1\nFDNAME=sluicegate");
+        assert_eq!(self.next(), "READY=1");
+        sockets
     }
 
     /// The next message but those of the watchdog.
@@ -83,10 +110,10 @@ fn a_service_manager_hears_from_the_watchdog_and_of_a_process_that_takes_over() 
         assert_eq!(manager.next(), "WATCHDOG=1");
     }
     let mut next = Server::start(&mut watched(&["--threads", "1"]));
-    let mut said = [manager.next_state(), manager.next_state()];
+    // In this order: systemd ignores what other processes than the main one say.
+    assert_eq!(manager.next_state(), format!("MAINPID={}", next.pid()));
+    assert_eq!(manager.next_state(), "READY=1");
     assert_eq!(server.wait(), Some(0));
-    said.sort();
-    assert_eq!(said, [format!("MAINPID={}", next.pid()), "READY=1".to_owned()]);
     next.signal("TERM");
     assert_eq!(next.wait(), Some(0));
     assert_eq!(manager.next_state(), "STOPPING=1", "the first process goes on in the second");
@@ -101,15 +128,17 @@ fn shared(at: SocketAddr) -> TcpListener {
     socket.into()
 }
 
-/// A shell that becomes `hello`, with two sockets as descriptors 3 and 4.
-fn activated(sockets: [TcpListener; 2], control: &Path, threads: &str) -> Command {
+/// A shell that becomes `hello`, with at most two sockets of this name from descriptor 3 on.
+fn activated(sockets: Vec<OwnedFd>, name: &str, threads: &str) -> Command {
+    let names = vec![name; sockets.len()].join(":");
     let script = "exec 3<&0 4<&2 </dev/null 2>/dev/null; \
-                  export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:web; exec \"$0\" \"$@\"";
+                  export LISTEN_PID=$$; exec \"$0\" \"$@\"";
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", script]).arg(path_of("hello")).args(["--threads", threads]);
-    shell.arg("--control").arg(control);
-    let [first, second] = sockets.map(|socket| Stdio::from(OwnedFd::from(socket)));
-    shell.stdin(first).stderr(second);
+    shell.env("LISTEN_FDS", sockets.len().to_string()).env("LISTEN_FDNAMES", names);
+    let mut sockets = sockets.into_iter().map(Stdio::from);
+    shell.stdin(sockets.next().expect("a socket"));
+    shell.stderr(sockets.next().unwrap_or_else(Stdio::null));
     shell
 }
 
@@ -121,7 +150,9 @@ fn sockets_of_a_service_manager_are_served_by_all_threads_and_by_a_process_that_
         let control = dir.path().join("control");
         let one = shared("127.0.0.1:0".parse().expect("an address"));
         let address = one.local_addr().expect("its address");
-        let mut server = Server::start(&mut activated([one, shared(address)], &control, first));
+        let sockets = [one, shared(address)].map(OwnedFd::from).into();
+        let mut server = activated(sockets, "web", first);
+        let mut server = Server::start(server.arg("--control").arg(&control));
         assert_eq!(server.address, address);
         let serves = |server: &Server| {
             for _ in 0..16 {
@@ -140,4 +171,69 @@ fn sockets_of_a_service_manager_are_served_by_all_threads_and_by_a_process_that_
         assert_eq!(next.wait(), Some(0));
         eventually("its end", || (!control.exists()).then_some(()));
     }
+}
+
+const EMPTIES_STORE: &str = "FDSTOREREMOVE=1\nFDNAME=sluicegate";
+
+#[test]
+fn sockets_that_a_service_manager_stores_lose_no_client_in_a_crash() {
+    for (first, second) in [("1", "2"), ("2", "1"), ("2", "2"), ("2", "3")] {
+        let manager = Manager::new();
+        let mut hello = manager.hello(&["--threads", first]);
+        let mut server = Server::start(hello.env("FDSTORE", "2"));
+        let sockets = manager.next_stored();
+        assert_eq!(sockets.len().to_string(), first);
+        server.signal("KILL");
+        assert_eq!(server.wait(), None);
+        // They are in the backlogs of the sockets until the next process accepts them.
+        let clients = [(); 8].map(|()| TcpStream::connect(server.address).expect("a backlog"));
+        let mut next = activated(sockets, "sluicegate", second);
+        next.env("NOTIFY_SOCKET", manager.dir.path().join("notify")).env("FDSTORE", "4");
+        let mut next = Server::start_at(&mut next, server.address.port());
+        assert_eq!(next.address, server.address);
+        for client in clients {
+            assert_eq!(Client::over(client).get("/").1, b"Hello, World!");
+        }
+        assert_eq!(manager.next(), EMPTIES_STORE, "before it binds");
+        drop(manager.next_stored());
+        next.signal("TERM");
+        assert_eq!(next.wait(), Some(0));
+        assert_eq!(manager.next(), format!("STOPPING=1\n{EMPTIES_STORE}"));
+    }
+}
+
+#[test]
+fn a_process_that_takes_over_stores_its_sockets_and_the_old_one_leaves_them_there() {
+    let manager = Manager::new();
+    let start = |threads| {
+        let mut hello = manager.hello(&["--threads", threads]);
+        Server::start(hello.env("FDSTORE", "4"))
+    };
+    let mut server = start("1");
+    assert_eq!(manager.next_stored().len(), 1);
+    let mut next = start("2");
+    assert_eq!(manager.next(), format!("MAINPID={}", next.pid()));
+    assert_eq!(manager.next_stored().len(), 2);
+    assert_eq!(server.wait(), Some(0));
+    next.signal("TERM");
+    assert_eq!(next.wait(), Some(0));
+    assert_eq!(manager.next(), format!("STOPPING=1\n{EMPTIES_STORE}"));
+}
+
+#[test]
+fn stored_sockets_that_no_listener_wants_or_that_are_too_many_are_not_kept() {
+    let manager = Manager::new();
+    let old = shared("127.0.0.1:0".parse().expect("an address"));
+    let address = old.local_addr().expect("its address");
+    let mut hello = activated(vec![old.into()], "sluicegate", "2");
+    hello.env("NOTIFY_SOCKET", manager.dir.path().join("notify")).env("FDSTORE", "1");
+    let mut server = Server::start(&mut hello);
+    drop(hello);
+    assert_ne!(server.address, address);
+    assert_eq!([manager.next(), manager.next()], [EMPTIES_STORE; 2]);
+    assert_eq!(manager.next(), "READY=1", "two sockets, and there is room for one");
+    // A process that another test has just started may still have a copy.
+    eventually("a port that refuses", || TcpStream::connect(address).err());
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
 }

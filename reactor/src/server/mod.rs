@@ -23,12 +23,14 @@
 //! Connections on different threads communicate through messages: see [`Server::run_with`].
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::listen::Listen;
+use crate::listen::activation::{self, Inherited};
 use crate::sys::{Address, about};
 use crate::threads::snapshot::{LedgerReader, SharedLedger};
 use crate::threads::stopper::Stopper;
@@ -88,6 +90,12 @@ pub struct Server {
     /// For its successor.
     state: Option<restart::State>,
     notifier: Option<Notifier>,
+    /// Sockets from the service manager that no listener has yet: those that it has opened, unless
+    /// they are still to be asked for, and those that it has stored.
+    activated: Option<Vec<Inherited>>,
+    stored: Vec<OwnedFd>,
+    /// Copies of the sockets that it is to store, until all threads serve.
+    to_store: Mutex<Vec<OwnedFd>>,
     watch: Option<Arc<Watch>>,
     /// How many threads do not serve yet.
     unready: AtomicUsize,
@@ -137,6 +145,9 @@ impl Server {
             restart: None,
             state: None,
             notifier: None,
+            activated: None,
+            stored: Vec::new(),
+            to_store: Mutex::default(),
             watch: None,
             unready: AtomicUsize::new(options.threads),
         }
@@ -212,10 +223,26 @@ impl Server {
         self.restart.as_ref().map_or(1, |restart| restart.generation)
     }
 
-    /// Notifies a service manager of the state of the server: see [`notify`].
-    pub fn set_notifier(&mut self, notifier: &Notifier) {
+    /// Notifies a service manager of the state of the server, and lets it store the listening
+    /// sockets: see [`notify`]. Call it before the server listens.
+    ///
+    /// # Errors
+    /// Those of [`activation::listeners`], if the service manager stores sockets.
+    pub fn set_notifier(&mut self, notifier: &Notifier) -> io::Result<()> {
         self.watch = Watch::new(notifier, self.options.threads);
         self.notifier = Some(notifier.clone());
+        if notifier.stores() {
+            let inherited = activation::listeners()?.into_iter();
+            let (stored, activated): (Vec<_>, _) =
+                inherited.partition(|it| it.name == notify::STORED);
+            self.stored = stored.into_iter().map(|it| it.socket).collect();
+            // If this process cannot bind an address because of them, the next one can.
+            if !self.stored.is_empty() {
+                notifier.empty_store();
+            }
+            self.activated = Some(activated);
+        }
+        Ok(())
     }
 
     /// Returns a handle that any thread can use to stop the server.
@@ -331,6 +358,7 @@ impl Server {
         assert_eq!(parts.len(), self.options.threads, "there must be one part for each thread");
         let shares = std::mem::take(&mut self.shares);
         self.restart.iter_mut().for_each(Restart::close_unserved);
+        self.stored.clear();
         let first_error = Mutex::new(None);
         // The sockets that a thread will never serve are closed as soon as it ends or cannot start:
         // the others may take a while to end, and clients would wait for nothing.

@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use super::notify::Notifier;
 use super::restart::Restart;
 use super::shard::Shard;
 use super::sockets::Bound;
@@ -75,7 +74,12 @@ impl Server {
         }
         if self.unready.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.restart.as_ref().map_or(Ok(()), Restart::finish)?;
-            self.notifier.iter().for_each(Notifier::ready);
+            if let Some(notifier) = &self.notifier {
+                let mut sockets = self.to_store.lock().unwrap_or_else(PoisonError::into_inner);
+                // The copies are closed: a socket that they kept open would not refuse clients.
+                notifier.store(&std::mem::take(&mut *sockets));
+                notifier.ready();
+            }
         }
         Ok(())
     }

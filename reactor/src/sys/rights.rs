@@ -35,7 +35,7 @@ pub(crate) struct PeerProcess {
 /// Sends bytes, at least one, together with at most [`MOST_RIGHTS`] descriptors. Returns how many
 /// bytes were sent; the descriptors go with the first of them.
 pub(crate) fn send_with_rights(
-    to: &UnixStream,
+    to: &impl AsRawFd,
     bytes: &[u8],
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<usize> {

@@ -78,7 +78,8 @@ mod take;
 
 use give::{Control, Estate};
 pub(super) use message::Kind;
-use take::{Offered, Predecessor};
+pub(super) use take::Offered;
+use take::Predecessor;
 
 /// Returns the state of a server for its successor.
 pub(super) type State = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;

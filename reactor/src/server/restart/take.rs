@@ -24,8 +24,8 @@ pub(super) struct Predecessor {
 
 /// A listener of the old process, until this one listens at its address.
 pub(crate) struct Offered {
-    /// Its index among the listeners of the old process.
-    index: usize,
+    /// Its index among the listeners of the old process. `None` if a service manager has stored it.
+    index: Option<usize>,
     kind: Kind,
     pub(crate) address: Address,
     sockets: Vec<OwnedFd>,
@@ -61,20 +61,26 @@ impl Predecessor {
             let sockets: Vec<_> = descriptors.by_ref().take(sockets).collect();
             let lock = if has_lock { descriptors.next() } else { None };
             let address = Kernel::Os.local_address(sockets[0].as_raw_fd())?;
-            Ok(Offered { index, kind, address, sockets, lock })
+            Ok(Offered { index: Some(index), kind, address, sockets, lock })
         };
         let inherited = offer.listeners.into_iter().map(inherit);
         Ok((offer.generation, inherited.collect::<io::Result<_>>()?, offer.state))
     }
 
-    /// Says that this process serves these listeners, and waits until they are released.
+    /// Says that this process serves these listeners, and waits until they are released and the
+    /// service manager knows which process is the main one. It ignores others.
     pub(super) fn finish(self, served: &[usize]) -> io::Result<()> {
         let Predecessor { stream, name } = &self;
         // A process that has refused or ended has closed the connection, so sending may fail. What
         // it said is still there to read.
         let _ = message::send(stream, message::ready(served), &[]);
-        match Lines::of(stream).answer() {
-            Ok(line) if line == "released" => Ok(()),
+        let mut lines = Lines::of(stream);
+        match lines.answer() {
+            Ok(line) if line == "released" => {
+                // The end of the stream. Other errors do not change that they are released.
+                let _ = lines.answer();
+                Ok(())
+            }
             Ok(line) => Err(io::Error::new(ErrorKind::InvalidData, format!("{name}: {line:?}"))),
             // It says so if it goes on. Linux reports a reset if it has ended with unread bytes.
             Err(error)
@@ -98,6 +104,17 @@ impl Predecessor {
 }
 
 impl Offered {
+    /// The sockets of an address among those that a service manager has stored.
+    pub(crate) fn stored(address: &Address, all: &mut Vec<OwnedFd>) -> Option<Offered> {
+        let is_there = |socket: &mut OwnedFd| {
+            Kernel::Os.local_address(socket.as_raw_fd()).is_ok_and(|found| found == *address)
+        };
+        let sockets: Vec<_> = all.extract_if(.., is_there).collect();
+        let (kind, address) = (Kind::Address, address.clone());
+        let offered = Offered { index: None, kind, address, sockets, lock: None };
+        (!offered.sockets.is_empty()).then_some(offered)
+    }
+
     /// Whether it is what a server gets that listens at an address.
     pub(crate) fn is_at(&self, address: &Address) -> bool {
         match self.kind {
@@ -136,6 +153,6 @@ impl Offered {
         // A Unix socket with a file has no other beside it.
         let bound = |socket| Bound { origin: Origin::Made(file.take()), socket, backlog };
         let sockets = sockets.into_iter().map(bound).collect();
-        Ok(Opened { sockets, from: Some(self.index) })
+        Ok(Opened { sockets, from: self.index })
     }
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
+use std::time::Duration;
 
 use super::message::Lines;
 use super::*;
@@ -24,6 +25,22 @@ fn a_start_that_was_too_slow_fails() {
     drop(old);
     let error = predecessor.finish(&[0]).unwrap_err().to_string();
     assert!(error.ends_with(" keeps running: it did not answer in time"), "{error}");
+}
+
+#[test]
+fn a_new_process_waits_until_the_old_one_has_told_the_service_manager() {
+    let (predecessor, old) = connected();
+    let has_told = Arc::new(AtomicBool::new(false));
+    let told = has_told.clone();
+    let old = thread::spawn(move || {
+        message::send(&old, "released\n", &[]).unwrap();
+        // Time for a mistake.
+        thread::sleep(Duration::from_millis(50));
+        told.store(true, Ordering::Release);
+    });
+    predecessor.finish(&[0]).unwrap();
+    assert!(has_told.load(Ordering::Acquire));
+    old.join().unwrap();
 }
 
 #[test]
