@@ -86,9 +86,7 @@ impl About {
     fn print(self, command: Command) -> io::Result<()> {
         let called = std::env::args_os().next().unwrap_or_default();
         let name = Path::new(&called).file_name().unwrap_or_default().to_string_lossy();
-        // The leak is bounded: the program ends.
-        let name: &str = name.into_owned().leak();
-        let mut command = command.name(name);
+        let mut command = command.name(name.clone().into_owned());
         let mut printed = Vec::new();
         match self {
             About::Manual => Man::new(command).render(&mut printed)?,
@@ -105,7 +103,6 @@ fn from_environment(arg: Arg) -> Arg {
     let name = arg.get_long().unwrap_or(arg.get_id().as_str());
     let variable = format!("SLUICEGATE_{}", name.replace('-', "_").to_uppercase());
     let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
-    // The leak is bounded: it happens once for each option.
-    let arg = arg.env(&*variable.leak()).hide_env_values(true);
+    let arg = arg.env(variable).hide_env_values(true);
     if is_flag { arg.value_parser(BoolishValueParser::new()) } else { arg }
 }
