@@ -1,7 +1,6 @@
 //! Serving: the threads of a server, its signals, and what it prints.
 
 use std::io::{self, ErrorKind, Write};
-use std::iter;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread;
@@ -9,11 +8,12 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
-use sluicegate_protocols::ops::Phase;
+use sluicegate_protocols::ops::{Phase, StatusPart};
 use sluicegate_protocols::tls::{Acceptor, Identity};
 use sluicegate_reactor::server::notify::Notifier;
 use sluicegate_reactor::{
-    Address, Handle, Handler, HandlerId, LedgerReader, Limits, ServerListener, Shard, mailbox,
+    Address, Handle, Handler, HandlerId, LedgerReader, Limits, Mailbox, ServerListener, Shard,
+    mailbox,
 };
 
 use super::connections::{Given, Limited};
@@ -38,6 +38,15 @@ pub(crate) struct Opened<'a> {
 /// The action on a signal.
 type Action = Box<dyn FnMut() + Send>;
 
+/// What one thread starts with.
+struct Start<P> {
+    part: P,
+    /// Limits that were reloaded.
+    given: Mailbox<Given>,
+    status: Option<StatusPart>,
+    signals: Vec<(SignalSource, Action)>,
+}
+
 impl Opened<'_> {
     /// Serves until SIGINT or SIGTERM. `make` creates the handler of each thread from one of
     /// `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set. Once all
@@ -60,28 +69,30 @@ impl Opened<'_> {
         }
         let threads = 0..self.options.threads;
         let (handles, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
-        // The first thread handles the signals.
-        let signals = iter::once(self.signals(handles)?).chain(iter::repeat_with(Vec::new));
+        let mut signals = self.signals(handles)?;
         let Opened { options, server, own, acceptor, limits, listeners, web, status, .. } = self;
         let statuses =
             options.status.parts(options.threads, server.generation(), acceptor.as_ref());
-        let own_parts = mailboxes.into_iter().zip(signals).zip(statuses);
-        let parts = parts.into_iter().zip(own_parts).collect();
+        let parts = parts.into_iter().zip(mailboxes).zip(statuses);
+        let parts = parts.map(|((part, given), status)| {
+            // The first thread handles all signals.
+            Start { part, given, status, signals: std::mem::take(&mut signals) }
+        });
         let unready = AtomicU16::new(options.threads);
         let more = [web.as_ref(), status.as_ref()];
-        server.run_with(parts, |shard, (part, ((mailbox, signals), status_part))| {
+        server.run_with(parts.collect(), |shard, start: Start<P>| {
             options.set_up(shard);
-            let metrics = status::serve(shard, status_part, status.as_ref())?;
+            let metrics = status::serve(shard, start.status, status.as_ref())?;
             let mut limited = Limited::new(options.threads);
-            let handler = make(shard, part, (web.as_ref(), metrics, &mut limited))?;
+            let handler = make(shard, start.part, (web.as_ref(), metrics, &mut limited))?;
             for listener in &listeners {
                 limited.add(shard.serve(listener, handler)?, &limits);
             }
             if options.connections.file().is_some() {
                 let limited = shard.register(limited);
-                shard.attach(mailbox, limited);
+                shard.attach(start.given, limited);
             }
-            for (signals, action) in signals {
+            for (signals, action) in start.signals {
                 signals.handle(shard, action)?;
             }
             match unready.fetch_sub(1, Ordering::Relaxed) {
