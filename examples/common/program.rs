@@ -12,6 +12,7 @@ use clap_mangen::Man;
 use sluicegate_protocols::sandbox::User;
 
 use super::privileges;
+use super::restart;
 use super::status::WARNINGS;
 
 /// Why a program failed, as one line for the user.
@@ -26,6 +27,9 @@ impl<E: Display> From<E> for Failure {
 /// Parses the options and runs a program. A failure prints one line and exits with code 1. Invalid
 /// options exit with code 2.
 pub(crate) fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Failure>) -> ExitCode {
+    if let Some(started) = restart::start_next() {
+        return exit(started);
+    }
     let command = O::command().mut_args(from_environment).args(About::options());
     if let Some(about) = About::asked_for() {
         return exit(about.print(command).map_err(Failure::from));

@@ -208,6 +208,10 @@ fn sigusr2_starts_the_program_again_and_it_takes_over() {
     let first = server.pid();
     server.signal("USR2");
     let next = eventually("a successor", || site.holder().filter(|pid| *pid != first));
+    // A service manager is told the exit status only by its own children.
+    let status = fs::read_to_string(format!("/proc/{next}/status")).expect("it runs");
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).expect("it has one");
+    assert_ne!(parent, first.to_string());
     let mut client = Client::new(&server);
     assert_eq!(client.get("/small").0.status, 200);
     site.finish(download);

@@ -28,7 +28,8 @@ pub struct Inherited {
     pub socket: OwnedFd,
 }
 
-/// Takes the sockets passed to this process. Returns an empty list if there are none.
+/// Takes the sockets passed to this process, without those that a server has
+/// [stored](crate::server::notify#stored-sockets). Returns an empty list if there are none.
 ///
 /// Call this once, at startup. The sockets become close-on-exec.
 ///
@@ -56,6 +57,19 @@ pub struct Inherited {
 /// If the variables do not follow `sd_listen_fds(3)`, if a descriptor is not open, or if the
 /// sockets have already been taken.
 pub fn listeners() -> io::Result<Vec<Inherited>> {
+    take(|name| name != STORED)
+}
+
+/// The name of the sockets that servers store with a service manager.
+pub(crate) const STORED: &str = "sluicegate-stored";
+
+/// Takes the sockets that a server has stored with the service manager.
+pub(crate) fn stored() -> io::Result<Vec<OwnedFd>> {
+    Ok(take(|name| name == STORED)?.into_iter().map(|it| it.socket).collect())
+}
+
+/// Takes the sockets whose names are wanted.
+fn take(is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<Inherited>> {
     let variable = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let names = meant_for(
         std::process::id(),
@@ -63,11 +77,9 @@ pub fn listeners() -> io::Result<Vec<Inherited>> {
         variable("LISTEN_FDS").as_deref(),
         variable("LISTEN_FDNAMES").as_deref(),
     )?;
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sockets = sys::take_inherited(names.len() as u16)?;
-    let pairs = names.into_iter().zip(sockets);
+    let wanted = (0..).zip(names).filter(|(_, name)| is_wanted(name));
+    let (indexes, names): (Vec<u16>, Vec<_>) = wanted.unzip();
+    let pairs = names.into_iter().zip(sys::take_inherited(&indexes)?);
     Ok(pairs.map(|(name, socket)| Inherited { name, socket }).collect())
 }
 

@@ -23,14 +23,12 @@
 //! Connections on different threads communicate through messages: see [`Server::run_with`].
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::listen::Listen;
-use crate::listen::activation::{self, Inherited};
 use crate::sys::{Address, about};
 use crate::threads::snapshot::{LedgerReader, SharedLedger};
 use crate::threads::stopper::Stopper;
@@ -43,12 +41,14 @@ pub mod restart;
 mod run;
 mod shard;
 mod sockets;
+mod store;
 
 use notify::{Notifier, Watch};
 pub use options::{ServerOptions, Spread};
 use restart::Restart;
 pub use shard::Shard;
 use sockets::{Bound, Place};
+use store::Store;
 
 /// A server: listening sockets and the threads that serve them.
 ///
@@ -90,12 +90,7 @@ pub struct Server {
     /// For its successor.
     state: Option<restart::State>,
     notifier: Option<Notifier>,
-    /// Sockets from the service manager that no listener has yet: those that it has opened, unless
-    /// they are still to be asked for, and those that it has stored.
-    activated: Option<Vec<Inherited>>,
-    stored: Vec<OwnedFd>,
-    /// Copies of the sockets that it is to store, until all threads serve.
-    to_store: Mutex<Vec<OwnedFd>>,
+    store: Option<Arc<Store>>,
     watch: Option<Arc<Watch>>,
     /// How many threads do not serve yet.
     unready: AtomicUsize,
@@ -145,9 +140,7 @@ impl Server {
             restart: None,
             state: None,
             notifier: None,
-            activated: None,
-            stored: Vec::new(),
-            to_store: Mutex::default(),
+            store: None,
             watch: None,
             unready: AtomicUsize::new(options.threads),
         }
@@ -224,24 +217,16 @@ impl Server {
     }
 
     /// Notifies a service manager of the state of the server, and lets it store the listening
-    /// sockets: see [`notify`]. Call it before the server listens.
+    /// sockets: see [`notify`]. Call it before the server listens. If a process has several servers,
+    /// only one of them can have a notifier.
     ///
     /// # Errors
-    /// Those of [`activation::listeners`], if the service manager stores sockets.
+    /// If the variable `FDSTORE` is not a number, if there is no connection to the service manager,
+    /// and those of [`activation::listeners`](crate::activation::listeners).
     pub fn set_notifier(&mut self, notifier: &Notifier) -> io::Result<()> {
         self.watch = Watch::new(notifier, self.options.threads);
         self.notifier = Some(notifier.clone());
-        if notifier.stores() {
-            let inherited = activation::listeners()?.into_iter();
-            let (stored, activated): (Vec<_>, _) =
-                inherited.partition(|it| it.name == notify::STORED);
-            self.stored = stored.into_iter().map(|it| it.socket).collect();
-            // If this process cannot bind an address because of them, the next one can.
-            if !self.stored.is_empty() {
-                notifier.empty_store();
-            }
-            self.activated = Some(activated);
-        }
+        self.store = Store::from_environment(notifier)?.map(Arc::new);
         Ok(())
     }
 
@@ -358,7 +343,7 @@ impl Server {
         assert_eq!(parts.len(), self.options.threads, "there must be one part for each thread");
         let shares = std::mem::take(&mut self.shares);
         self.restart.iter_mut().for_each(Restart::close_unserved);
-        self.stored.clear();
+        self.store.iter().for_each(|store| store.close_unserved());
         let first_error = Mutex::new(None);
         // The sockets that a thread will never serve are closed as soon as it ends or cannot start:
         // the others may take a while to end, and clients would wait for nothing.

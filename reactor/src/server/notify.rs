@@ -6,7 +6,7 @@
 //!
 //! - `READY=1` once all threads serve, and `STOPPING=1` when the server begins to drain;
 //! - `FDSTORE=1` with the listening sockets, if the service manager [stores](#stored-sockets) them,
-//!   and `FDSTOREREMOVE=1` with `STOPPING=1`;
+//!   and `FDSTOREREMOVE=1` after `STOPPING=1`;
 //! - `WATCHDOG=1` several times per `WatchdogSec=`, as long as all threads turn. If a callback
 //!   hangs on any of them, the messages stop;
 //! - `MAINPID=` when another process [takes over](crate::server::restart).
@@ -22,18 +22,18 @@
 //! of threads. So clients that connect in between wait instead of being refused. Stored sockets
 //! with other addresses are closed.
 //!
-//! The store is emptied when the server begins to drain: a port that nobody serves any more refuses
-//! clients. A restart that somebody asks for is not a crash: use a [hot
-//! restart](crate::server::restart) or sockets that systemd [opens](crate::activation). While the
-//! server runs, the store also keeps the sockets of a listener that is
+//! The store is emptied when the server begins to drain, also because a thread has failed: a port
+//! that nobody serves any more refuses clients. A restart that somebody asks for is not a crash: use
+//! a [hot restart](crate::server::restart) or sockets that systemd [opens](crate::activation). While
+//! the server runs, the store also keeps the sockets of a listener that is
 //! [closed](crate::Turn::close_listener).
 //!
-//! `FileDescriptorStoreMax=` must be at least the number of sockets: usually the number of listeners
-//! times that of threads. Otherwise none are stored, and a warning is logged.
+//! `FileDescriptorStoreMax=` must be at least the number of sockets: the number of listeners times
+//! that of threads, and more after a crash that changes the number of threads, since no socket is
+//! given up. If it is too small, none are stored, and a warning is logged.
 
 use std::env;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::handler::{Context, Handler, Input, Receive, Sessions};
-use crate::sys::{self, Address, Kernel};
+use crate::sys::{Address, Kernel};
 use crate::turn::reactor::Reactor;
 
 /// Sends messages to the service manager that started the process. Clones send to the same service
@@ -65,29 +65,12 @@ pub struct Notifier {
     to: SocketAddr,
     /// How often the service manager wants to hear from the process.
     watchdog: Option<Duration>,
-    /// If the service manager stores descriptors.
-    store: Option<Store>,
 }
-
-/// The service manager's store of descriptors.
-#[derive(Clone, Debug)]
-struct Store {
-    /// Connected to the service manager. It exists from the start: later, a sandbox may forbid to
-    /// open another one.
-    socket: Arc<UnixDatagram>,
-    /// The most descriptors in it.
-    most: usize,
-}
-
-/// The name of the sockets that are stored.
-pub(super) const STORED: &str = "sluicegate";
-
-const EMPTY_STORE: &str = "FDSTOREREMOVE=1\nFDNAME=sluicegate";
 
 impl Notifier {
     /// The notifier for the service manager that started this process, from the environment
-    /// variables `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID` and `FDSTORE`. `None` if no service
-    /// manager expects messages.
+    /// variables `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`. `None` if no service manager
+    /// expects messages.
     ///
     /// # Errors
     /// If the variables do not follow `sd_notify(3)` and `sd_watchdog_enabled(3)`, or no socket can
@@ -105,11 +88,10 @@ impl Notifier {
         let variable = |name| env::var(name).ok();
         let (period, pid) = (variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"));
         let watchdog = watchdog(std::process::id(), period.as_deref(), pid.as_deref())?;
-        let store = variable("FDSTORE").map(|most| Store::new(&to, &most)).transpose()?;
         let socket = UnixDatagram::unbound()?;
         // A service manager that reads nothing must not hold up a reactor.
         socket.set_nonblocking(true)?;
-        Ok(Some(Notifier { socket: Arc::new(socket), to, watchdog, store }))
+        Ok(Some(Notifier { socket: Arc::new(socket), to, watchdog }))
     }
 
     /// Reports that the process is ready, at startup or after a [reload](Notifier::reloading).
@@ -130,61 +112,36 @@ impl Notifier {
     }
 
     pub(super) fn stopping(&self) {
-        let also = if self.stores() { &format!("\n{EMPTY_STORE}") } else { "" };
-        self.send(&format!("STOPPING=1{also}"));
+        self.send("STOPPING=1");
     }
 
     pub(super) fn main_pid(&self, pid: u32) {
         self.send(&format!("MAINPID={pid}"));
     }
 
-    /// Whether the service manager stores sockets.
-    pub(super) fn stores(&self) -> bool {
-        self.store.is_some()
+    /// Where the messages go.
+    pub(super) fn address(&self) -> &SocketAddr {
+        &self.to
     }
 
-    pub(super) fn empty_store(&self) {
-        self.send(EMPTY_STORE);
-    }
-
-    /// Stores sockets instead of those that were stored before.
-    pub(super) fn store(&self, sockets: &[OwnedFd]) {
-        let Some(Store { socket, most }) = &self.store else { return };
-        self.empty_store();
-        if sockets.len() > *most {
-            let count = sockets.len();
-            log::warn!("{count} sockets are not stored: FileDescriptorStoreMax= is {most}");
-            return;
-        }
-        let text = format!("FDSTORE=1\nFDNAME={STORED}");
-        for sockets in sockets.chunks(sys::MOST_RIGHTS) {
-            let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
-            if let Err(error) = sys::send_with_rights(&**socket, text.as_bytes(), &sockets) {
-                log::warn!("cannot store sockets with the service manager: {error}");
-            }
-        }
-    }
-
-    fn send(&self, text: &str) {
+    pub(super) fn send(&self, text: &str) {
         if let Err(error) = self.socket.send_to_addr(text.as_bytes(), &self.to) {
             log::warn!("cannot send {text:?} to the service manager: {error}");
         }
     }
 }
 
-impl Store {
-    fn new(to: &SocketAddr, most: &str) -> io::Result<Store> {
-        let wrong = |_| wrong_variable("FDSTORE is not a number of descriptors");
-        let most = most.parse().map_err(wrong)?;
-        let socket = UnixDatagram::unbound()?;
-        socket.connect_addr(to)?;
-        socket.set_nonblocking(true)?;
-        Ok(Store { socket: Arc::new(socket), most })
-    }
+pub(super) fn wrong_variable(text: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, text)
 }
 
-fn wrong_variable(text: &str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidInput, text)
+#[cfg(test)]
+impl Notifier {
+    /// For a service manager that a test plays.
+    pub(super) fn of(manager: &UnixDatagram) -> Notifier {
+        let socket = Arc::new(UnixDatagram::unbound().unwrap());
+        Notifier { socket, to: manager.local_addr().unwrap(), watchdog: None }
+    }
 }
 
 /// The period of the watchdog, if it is for this process.
@@ -284,12 +241,7 @@ mod tests {
         let period = Duration::from_millis(5);
         let directory = tempfile::tempdir().unwrap();
         let manager = UnixDatagram::bind(directory.path().join("notify")).unwrap();
-        let notifier = Notifier {
-            socket: Arc::new(UnixDatagram::unbound().unwrap()),
-            to: manager.local_addr().unwrap(),
-            watchdog: Some(4 * period),
-            store: None,
-        };
+        let notifier = Notifier { watchdog: Some(4 * period), ..Notifier::of(&manager) };
         let mut server = Server::new(&ServerOptions { threads: 2, ..ServerOptions::default() });
         server.set_notifier(&notifier).unwrap();
         let stopper = server.stopper();

@@ -3,9 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::PoisonError;
 
-use super::notify::Notifier;
 use super::restart::{Kind, Offered};
 use super::sockets::{self, Bound, Opened, Place};
 use super::{Server, ServerListener, Spread};
@@ -36,16 +34,21 @@ impl Server {
         listen: &Listen,
     ) -> io::Result<ServerListener> {
         let count = if self.divides() { self.options.threads } else { 1 };
-        let (restart, stored) = (&mut self.restart, &mut self.stored);
+        let (restart, store) = (&mut self.restart, self.store.as_deref());
         let (opened, kind) = listen::first_bound(at, |address| {
             let inherited = restart.as_mut().and_then(|it| it.take(|found| found.is_at(address)));
-            let inherited = inherited.or_else(|| Offered::stored(address, stored));
+            let inherited = inherited.or_else(|| Offered::stored(address, store?.take(address)));
             let kind = if address.port() == Some(0) { Kind::AnyPort } else { Kind::Address };
             let opened = match inherited {
                 Some(inherited) => inherited.open(listen, count)?,
                 None => sockets::open(address, listen, count)?,
             };
             Ok((opened, kind))
+        })
+        .inspect_err(|error| {
+            if error.kind() == io::ErrorKind::AddrInUse {
+                store.iter().for_each(|store| store.on_address_in_use());
+            }
         })?;
         self.add(opened, kind, listen)
     }
@@ -89,8 +92,7 @@ impl Server {
                 all.push((name, address, inherited.open(listen, 1)?));
             }
         }
-        let activated = self.activated.take().map_or_else(activation::listeners, Ok)?;
-        for Inherited { name, socket } in activated {
+        for Inherited { name, socket } in activation::listeners()? {
             let socket = Kernel::Os.adopt_listener(socket, &listen.tcp)?;
             let bound =
                 Bound { origin: Origin::Adopted, socket: sys::owned(socket), backlog: None };
@@ -121,11 +123,11 @@ impl Server {
         listen: &Listen,
     ) -> io::Result<ServerListener> {
         let address = Kernel::Os.local_address(opened.sockets[0].socket.as_raw_fd())?;
-        let is_stored = self.notifier.as_ref().is_some_and(Notifier::stores);
-        if is_stored && !address.is_unix() && !matches!(kind, Kind::Activated(_)) {
-            let copies = opened.sockets.iter().map(|bound| bound.socket.try_clone());
-            let copies = copies.collect::<io::Result<Vec<_>>>()?;
-            self.to_store.get_mut().unwrap_or_else(PoisonError::into_inner).extend(copies);
+        if let Some(store) = &self.store
+            && !address.is_unix()
+            && !matches!(kind, Kind::Activated(_))
+        {
+            store.add(&opened.sockets)?;
         }
         if let Some(restart) = &mut self.restart {
             restart.share(&mut opened, kind)?;

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
+use super::notify::Notifier;
 use super::restart::Restart;
 use super::shard::Shard;
 use super::sockets::Bound;
@@ -63,25 +64,31 @@ impl Server {
         if let Some(watch) = &self.watch {
             watch.add(reactor, index);
         }
-        if let (0, Some(notifier)) = (index, self.notifier.clone()) {
-            let is_over = self.restart.as_ref().map(Restart::is_over);
-            reactor.on_drain = Some(Box::new(move || {
-                // The service goes on in another process.
-                if is_over.is_none_or(|is_over| !is_over()) {
-                    notifier.stopping();
-                }
-            }));
+        if index == 0 {
+            reactor.on_drain = Some(Box::new(self.on_stopping()));
         }
         if self.unready.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.restart.as_ref().map_or(Ok(()), Restart::finish)?;
-            if let Some(notifier) = &self.notifier {
-                let mut sockets = self.to_store.lock().unwrap_or_else(PoisonError::into_inner);
-                // The copies are closed: a socket that they kept open would not refuse clients.
-                notifier.store(&std::mem::take(&mut *sockets));
-                notifier.ready();
-            }
+            self.store.iter().for_each(|store| store.fill());
+            self.notifier.iter().for_each(Notifier::ready);
         }
         Ok(())
+    }
+
+    /// What to do when the server begins to drain.
+    fn on_stopping(&self) -> impl FnOnce() + use<> {
+        let is_over = self.restart.as_ref().map(Restart::is_over);
+        let (notifier, store) = (self.notifier.clone(), self.store.clone());
+        move || {
+            // Copies that stay open would keep clients waiting.
+            store.iter().for_each(|store| store.close());
+            // The service goes on in another process.
+            if is_over.is_some_and(|is_over| is_over()) {
+                return;
+            }
+            notifier.iter().for_each(Notifier::stopping);
+            store.iter().for_each(|store| store.empty());
+        }
     }
 
     /// Stops all threads because one has failed.
@@ -91,6 +98,7 @@ impl Server {
             // The other threads may take a while to end, and `run` returns only then.
             log::error!("{name}: {error}; stopping the server");
         }
+        self.on_stopping()();
         // The predecessor goes on at once, and not after the drain.
         self.restart.iter().for_each(Restart::give_up);
         let error = io::Error::new(error.kind(), format!("{name}: {error}"));

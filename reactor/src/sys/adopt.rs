@@ -1,8 +1,9 @@
 //! Sockets that were opened elsewhere, prepared to behave like those opened here.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use socket2::{Socket, Type};
 
@@ -50,24 +51,25 @@ fn unsuitable(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
-/// Takes the `count` descriptors that this process was started with, from number 3 on.
+/// Takes some of the descriptors that this process was started with; 0 is the first one.
 ///
 /// # Errors
-/// If one of them is not open, or if they were taken before.
-pub(crate) fn take_inherited(count: u16) -> io::Result<Vec<OwnedFd>> {
-    static TAKEN: AtomicBool = AtomicBool::new(false);
-    if TAKEN.swap(true, Ordering::Relaxed) {
-        let text = "the descriptors passed at startup have already been taken";
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
-    }
-    let numbers = FIRST_INHERITED..FIRST_INHERITED + Fd::from(count);
+/// If one of them is not open, or was taken before.
+pub(crate) fn take_inherited(indexes: &[u16]) -> io::Result<Vec<OwnedFd>> {
+    static TAKEN: Mutex<BTreeSet<Fd>> = Mutex::new(BTreeSet::new());
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let numbers = indexes.iter().map(|index| FIRST_INHERITED + Fd::from(*index));
     for number in numbers.clone() {
+        if !taken.insert(number) {
+            let text = "the descriptors passed at startup have already been taken";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
         // SAFETY: two numbers go in, no memory is touched.
         check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })
             .map_err(about(format_args!("descriptor {number}")))?;
     }
     // The descriptors are open, and were open before this process could open others: its parent
-    // left it these numbers. Only one caller gets them, once.
+    // left it these numbers. Only one caller gets each of them, once.
     Ok(numbers.map(owned).collect())
 }
 

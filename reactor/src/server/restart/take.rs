@@ -104,12 +104,8 @@ impl Predecessor {
 }
 
 impl Offered {
-    /// The sockets of an address among those that a service manager has stored.
-    pub(crate) fn stored(address: &Address, all: &mut Vec<OwnedFd>) -> Option<Offered> {
-        let is_there = |socket: &mut OwnedFd| {
-            Kernel::Os.local_address(socket.as_raw_fd()).is_ok_and(|found| found == *address)
-        };
-        let sockets: Vec<_> = all.extract_if(.., is_there).collect();
+    /// The sockets of an address that a service manager has stored, if there are any.
+    pub(crate) fn stored(address: &Address, sockets: Vec<OwnedFd>) -> Option<Offered> {
         let (kind, address) = (Kind::Address, address.clone());
         let offered = Offered { index: None, kind, address, sockets, lock: None };
         (!offered.sockets.is_empty()).then_some(offered)
