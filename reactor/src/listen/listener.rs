@@ -33,15 +33,11 @@ impl Source {
     /// The kernel resets the connections in the backlog of a socket.
     pub(super) fn close(self, core: &mut Core) {
         let Source::Socket(socket, origin, _) = self else { return };
-        match origin {
-            Origin::Made(file) => drop(file),
-            Origin::Adopted => core.selector.remove(socket),
-            Origin::Passing(file, custody) => {
-                core.selector.remove(socket);
-                custody.close();
-                drop(file);
-            }
+        if !matches!(origin, Origin::Made(_)) {
+            core.selector.remove(socket);
         }
+        // Its file is removed before the socket is closed.
+        drop(origin);
         core.kernel.close(socket);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -77,9 +77,13 @@ impl Lock {
         Lock { path, file: lock.into() }
     }
 
-    /// Another descriptor of the lock.
-    pub(super) fn copy(&self) -> io::Result<OwnedFd> {
-        self.file.try_clone().map(OwnedFd::from)
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Writes the id of this process into the file, which another process has passed on.
+    pub(super) fn sign(&self) -> io::Result<()> {
+        sign(&self.file)
     }
 
     /// Removes the file, unless another one has taken its place.
@@ -89,11 +93,6 @@ impl Lock {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-/// Writes the id of this process into a lock file that another process has passed on.
-pub(super) fn sign_lock(lock: &OwnedFd) -> io::Result<()> {
-    sign(&File::from(lock.try_clone()?))
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -128,7 +128,7 @@ pub(crate) use shared::Shared;
 pub use shortage::is_out_of_descriptors;
 pub(crate) use shortage::is_shortage;
 pub(crate) use signal::on_termination;
-pub(crate) use socket_file::{SharedFile, SocketFile};
+pub(crate) use socket_file::SocketFile;
 pub use tls::{Cipher, Key, Suite, TlsVersion};
 pub(crate) use tls::{HeldUp, KeyFor, held_up};
 pub(crate) use unix::owned;

@@ -10,17 +10,15 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket};
 
 use super::listen::start;
-use super::lock_file::{FileId, Lock, id_at, sign_lock};
+use super::lock_file::{FileId, Lock, id_at};
 use super::unix::stream_socket;
 use super::{Address, Fd, about};
 
@@ -33,40 +31,29 @@ pub(crate) struct SocketFile {
     /// The permissions that it is to have.
     mode: u32,
     lock: Lock,
-    /// Whether the socket belongs to another process that has it open too.
-    is_elsewhere: Arc<AtomicBool>,
+    /// Whether the socket belongs to another process that has it open too. A drop then leaves the
+    /// file alone.
+    pub(crate) is_elsewhere: bool,
 }
 
 impl SocketFile {
     /// The file of a socket that another process has opened, and passed on together with its lock.
-    /// The socket belongs to that process until [`share`](SocketFile::share) says otherwise.
     pub(crate) fn inherit(path: &Path, mode: u32, lock: OwnedFd) -> io::Result<SocketFile> {
         let lock = Lock::inherit(path, lock);
-        let is_elsewhere = Arc::new(AtomicBool::new(true));
-        Ok(SocketFile { path: path.into(), id: id_at(path)?, mode, lock, is_elsewhere })
+        Ok(SocketFile { path: path.into(), id: id_at(path)?, mode, lock, is_elsewhere: true })
     }
 
-    /// Leaves the file alone on drop while this flag says that the socket belongs to another
-    /// process. Returns what the two processes share.
-    pub(crate) fn share(&mut self, is_elsewhere: Arc<AtomicBool>) -> io::Result<SharedFile> {
-        self.is_elsewhere = is_elsewhere;
-        Ok(SharedFile { path: self.path.clone(), mode: self.mode, lock: self.lock.copy()? })
+    /// The lock, to pass it on.
+    pub(crate) fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
-}
 
-/// The state that two processes share for the file of a Unix socket.
-pub(crate) struct SharedFile {
-    path: PathBuf,
-    mode: u32,
-    pub(crate) lock: OwnedFd,
-}
-
-impl SharedFile {
     /// Gives the file the permissions that this process has chosen, and its lock the id of this
     /// process.
     pub(crate) fn receive(&self) -> io::Result<()> {
         let path = self.path.display();
-        sign_lock(&self.lock)
+        let signed = self.lock.sign();
+        signed
             .map_err(about(format_args!("cannot write the process id into the lock of {path}")))?;
         set_mode(&self.path, self.mode)
             .map_err(about(format_args!("cannot change the permissions of {path}")))
@@ -76,7 +63,7 @@ impl SharedFile {
 /// Removes the file if it still belongs to the socket, which must still be open.
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.is_elsewhere.load(Ordering::Acquire) {
+        if self.is_elsewhere {
             return;
         }
         let removed = id_at(&self.path)
@@ -124,7 +111,7 @@ fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, Socke
     let lock = Lock::take(path)?;
     let bound = bind(path).and_then(|socket| Ok((socket, id_at(path)?)));
     let (socket, id) = bound.inspect_err(|_| lock.remove())?;
-    let file = SocketFile { path: path.into(), id, mode, lock, is_elsewhere: Arc::default() };
+    let file = SocketFile { path: path.into(), id, mode, lock, is_elsewhere: false };
     // The umask may have changed the permissions until now, but nobody could connect: the socket
     // does not listen yet.
     fs::set_permissions(path, Permissions::from_mode(mode))?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::State;
 use super::message::{self, Entry, Kind, LARGEST_STATE, Lines, Offer};
 use crate::handler::{Context, Handler, Input, Receive, Sessions};
-use crate::listen::custody::Custody;
+use crate::listen::custody::{Custody, Owner};
 use crate::server::notify::Notifier;
 use crate::sys;
 use crate::threads::stopper::Stopper;
@@ -141,17 +141,17 @@ impl Estate {
         let mut entries = Vec::new();
         let mut descriptors = Vec::new();
         for (index, (kind, custody)) in self.listeners.iter().enumerate() {
-            custody.with(|copies| {
-                let (sockets, has_lock) = (copies.sockets.len(), copies.file.is_some());
+            custody.with(|own| {
+                let (sockets, has_lock) = (own.copies.len(), own.file.is_some());
                 match (sockets, kind) {
                     (0, Kind::Control) => return refused("this server is stopping"),
                     (0, _) => return Ok(()),
-                    _ => copies.is_offered = true,
+                    _ => own.owner = Owner::Offered,
                 }
                 entries.push(Entry { index, sockets, has_lock, kind: kind.clone() });
                 // Until they are sent, the server may close its own.
                 let copy = |descriptor: &_| BorrowedFd::try_clone_to_owned(descriptor);
-                descriptors.extend(copies.all().iter().map(copy).collect::<io::Result<Vec<_>>>()?);
+                descriptors.extend(own.all().iter().map(copy).collect::<io::Result<Vec<_>>>()?);
                 Ok(())
             })?;
         }

@@ -65,7 +65,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::notify::Notifier;
 use super::sockets::{Bound, Opened, open};
-use crate::listen::custody::{Copies, Custody};
+use crate::listen::custody::{Custody, Hold, Owner, Sockets};
 use crate::listen::{Listen, Origin};
 use crate::sys::Address;
 use crate::threads::distribute::distribute;
@@ -137,19 +137,15 @@ impl Restart {
     /// Notes a listener, and keeps copies of its sockets for a successor.
     pub(super) fn share(&mut self, opened: &mut Opened, kind: Kind) -> io::Result<()> {
         let copy = |bound: &Bound| bound.socket.try_clone();
-        let sockets = opened.sockets.iter().map(copy).collect::<io::Result<_>>()?;
-        let custody = Custody::new(Copies { sockets, ..Copies::default() }, opened.from.is_some());
+        let copies = opened.sockets.iter().map(copy).collect::<io::Result<_>>()?;
+        let file = opened.sockets.iter_mut().find_map(|bound| match &mut bound.origin {
+            Origin::Made(file) => file.take(),
+            Origin::Adopted | Origin::Passing(_) => None,
+        });
+        let owner = opened.from.map_or(Owner::ThisProcess, |_| Owner::AnotherProcess);
+        let custody = Custody::new(Sockets { file, copies, owner });
         for bound in &mut opened.sockets {
-            let file = match std::mem::replace(&mut bound.origin, Origin::Adopted) {
-                Origin::Made(file) => file,
-                Origin::Adopted | Origin::Passing(..) => None,
-            };
-            // From here on, dropping it is right.
-            bound.origin = Origin::Passing(file, custody.clone());
-            if let Origin::Passing(Some(file), _) = &mut bound.origin {
-                let shared = file.share(custody.flag())?;
-                custody.with(|copies| copies.file = Some(shared));
-            }
+            bound.origin = Origin::Passing(Hold(custody.clone()));
         }
         self.served.extend(opened.from);
         self.listeners.push((kind, custody));
