@@ -18,13 +18,15 @@ pub(crate) struct Group {
     pub(crate) open: u32,
     /// The peak number.
     pub(crate) peak: u32,
-    /// The maximum that its listener accepts; 0 if it has no listener.
-    pub(crate) limit: u32,
+    /// The maximum that its listener accepts. `None` if it has none, or passes its connections on.
+    pub(crate) limit: Option<u32>,
     /// How many of them are in the handshake of their transport.
     pub(crate) handshaking: u32,
     /// Whether other processes may also have the sockets open.
     pub(crate) shared: bool,
     pub(crate) per_address: Option<Box<PerAddress>>,
+    /// The rate at which its listener accepts, if it is limited.
+    pub(crate) accepts: Option<Bucket>,
     /// The rate limits of all connections together. `None` if no rate applies, not even to each of
     /// them.
     pub(crate) buckets: Option<Box<SharedBuckets>>,
@@ -45,10 +47,11 @@ impl Group {
             connect: None,
             open: 0,
             peak: 0,
-            limit: 0,
+            limit: None,
             handshaking: 0,
             shared: false,
             per_address: None,
+            accepts: None,
             ledger: Ledger::default(),
             address: None,
             log: Throttle::default(),
@@ -62,6 +65,11 @@ impl Group {
         let shared = self.buckets.take().map_or([None, None], |buckets| *buckets);
         self.buckets = needed(&new, shared);
         std::mem::replace(&mut self.limits, new)
+    }
+
+    /// Whether its listener has all connections that it may have.
+    pub(crate) fn is_full(&self) -> bool {
+        self.limit.is_some_and(|limit| self.open >= limit)
     }
 
     /// Whether a connection of the group is subject to a rate.

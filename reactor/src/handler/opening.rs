@@ -127,7 +127,6 @@ impl Turn {
     pub fn close_listener(&mut self, listener: ListenerId) -> bool {
         let mut was_open = false;
         for place in &mut self.listeners {
-            // A server may have several sockets for one address, whose connections share a group.
             if let Some(listener) = place.take_if(|other| other.group == listener.group) {
                 listener.close(&mut self.core);
                 was_open = true;
@@ -178,7 +177,7 @@ impl Turn {
         for listener in
             self.listeners.iter_mut().flatten().filter(|other| other.group == listener.group)
         {
-            listener.set_limits(listen);
+            listener.options.when_full = listen.when_full;
             was_open = true;
         }
         if was_open {
@@ -191,8 +190,8 @@ impl Turn {
     /// all listeners close when the reactor stops.
     #[must_use]
     pub fn listener_address(&self, listener: ListenerId) -> Option<&Address> {
-        let listener = self.listeners.get(usize::from(listener.index))?.as_ref()?;
-        Some(&listener.address)
+        let mut open = self.listeners.iter().flatten();
+        open.find(|other| other.group == listener.group).map(|listener| &listener.address)
     }
 
     /// Adds a listener for a source, or closes the source. Its connections can be in the group of
@@ -208,8 +207,7 @@ impl Turn {
         let index = self.listeners.len();
         let group = beside.map(|other| other.group);
         let listener = Listener::new(&mut self.core, index, source, listen, handler.index, group)?;
-        // There are no more listeners than groups.
-        let id = ListenerId { index: index as u16, group: listener.group };
+        let id = ListenerId { group: listener.group };
         self.listeners.push(Some(listener));
         Ok(id)
     }

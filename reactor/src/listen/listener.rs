@@ -47,8 +47,8 @@ pub(crate) struct Listener {
     pub(crate) address: Address,
     pub(crate) handler: u8,
     pub(crate) group: u16,
+    /// Its maximum number of connections, which can change, is in the group.
     pub(crate) options: Listen,
-    rate: Option<Bucket>,
     /// Whether there may be connections to accept.
     pub(crate) ready: bool,
     /// Not before this time (nanoseconds).
@@ -95,32 +95,26 @@ impl Listener {
         };
         // A listener that passes its connections on has none itself.
         let passes_on = matches!(source, Source::Socket(_, _, Some(_)));
+        let burst = listen.accept_burst.into();
         let new_group = || Group {
-            limit: if passes_on { 0 } else { listen.max_connections },
+            limit: (!passes_on).then_some(listen.max_connections),
             per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
+            accepts: listen.accept_rate.map(|rate| Bucket::new(rate.into(), burst)),
             address: Some(address.clone()),
             ..Group::new(listen.limits.clone(), [listen.send_rate, listen.receive_rate])
         };
         let group = group.map_or_else(|| core.add_group(new_group()), Ok)?;
-        let burst = listen.accept_burst.into();
         Ok(Listener {
             source,
             address,
             handler,
             group,
             options: Listen { accept_budget: listen.accept_budget.max(1), ..listen.clone() },
-            rate: listen.accept_rate.map(|rate| Bucket::new(rate.into(), burst)),
             ready: false,
             retry_at: 0,
             search: IdleSearch::default(),
             held: None,
         })
-    }
-
-    /// Changes the limits that apply to accepting.
-    pub(crate) fn set_limits(&mut self, listen: &Listen) {
-        self.options.max_connections = listen.max_connections;
-        self.options.when_full = listen.when_full;
     }
 
     /// How long to wait before accepting may succeed, in nanoseconds. `None` if an event or a close
@@ -134,12 +128,13 @@ impl Listener {
             WhenFull::Shed if self.is_full(core) => self.search.not_before,
             _ => 0,
         };
-        let rate_at = self.rate.as_ref().map_or(0, |rate| rate.ready_at(1));
+        let rate = &core.groups[self.group as usize].accepts;
+        let rate_at = rate.as_ref().map_or(0, |rate| rate.ready_at(1));
         Some(self.retry_at.max(rate_at).max(room_at).saturating_sub(core.now))
     }
 
     fn is_full(&self, core: &Core) -> bool {
-        core.groups[self.group as usize].open >= self.options.max_connections
+        core.groups[self.group as usize].is_full()
     }
 
     /// Accepts within the budget, and adds new connections to `opened`.
@@ -211,7 +206,7 @@ impl Listener {
     /// Passes a new connection to another reactor, or gives it a place unless its client has too
     /// many.
     fn take_up(&mut self, socket: Fd, core: &mut Core, opened: &mut Vec<u32>) {
-        if let Some(rate) = &mut self.rate {
+        if let Some(rate) = &mut core.groups[self.group as usize].accepts {
             rate.take(core.now, 1);
         }
         if let Source::Socket(_, _, Some(distributor)) = &mut self.source {
@@ -228,7 +223,7 @@ impl Listener {
         let client = self.client_of(socket, core);
         let group = &mut core.groups[self.group as usize];
         group.ledger.accepted += 1;
-        let paused = self.rate.as_ref().is_some_and(|rate| rate.ready_at(1) > core.now);
+        let paused = group.accepts.as_ref().is_some_and(|rate| rate.ready_at(1) > core.now);
         group.ledger.rate_pauses += u64::from(paused);
         if let Some(refused) = self.refusal(group, client) {
             *refused += 1;
@@ -264,9 +259,9 @@ impl Listener {
 
     /// The counter of the limit that refuses a new connection, if one does.
     fn refusal<'a>(&self, group: &'a mut Group, client: Option<ClientNet>) -> Option<&'a mut u64> {
-        let Listen { when_full, max_connections, max_handshakes, transport, .. } = &self.options;
+        let Listen { when_full, max_handshakes, transport, .. } = &self.options;
         let has_too_many = |clients: &PerAddress| client.is_some_and(|it| !clients.has_room(it));
-        if *when_full == WhenFull::Refuse && group.open >= *max_connections {
+        if *when_full == WhenFull::Refuse && group.is_full() {
             Some(&mut group.ledger.refused_full)
         } else if group.per_address.as_deref().is_some_and(has_too_many) {
             Some(&mut group.ledger.refused_per_address)

@@ -148,8 +148,8 @@ pub enum WhenFull {
 /// returns its address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ListenerId {
-    pub(crate) index: u16,
-    /// The group of its connections.
+    /// The group of its connections. A server may have several sockets for one address, which
+    /// share it.
     pub(crate) group: u16,
 }
 

@@ -8,7 +8,7 @@ use crate::time::{deadlines, rates};
 pub(crate) fn set_limits(core: &mut Core, group: u16, listen: &Listen) {
     let mut members = core.indexes();
     members.retain(|index| core[*index].group == group && core[*index].phase != Phase::Gone);
-    core.groups[usize::from(group)].limit = listen.max_connections;
+    core.groups[usize::from(group)].limit = Some(listen.max_connections);
     limit_clients(core, group, &members, listen.max_per_address);
     let old = core.groups[usize::from(group)].set_limits(&listen.limits);
     let new = &listen.limits;

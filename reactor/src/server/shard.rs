@@ -45,8 +45,6 @@ impl Shard<'_> {
         let share = listen.share(self.server.options.threads);
         match place {
             Place::Own(sockets) => {
-                let share =
-                    Listen { accept_rate: divided(share.accept_rate, sockets.len()), ..share };
                 let mut first = None;
                 for bound in sockets {
                     let source = bound.source(None)?;
@@ -56,28 +54,17 @@ impl Shard<'_> {
                 Ok(first.expect("a thread has a socket"))
             }
             Place::Passed(sockets, first) => {
-                let most = Listen {
-                    max_connections: u32::MAX,
-                    max_per_address: None,
-                    accept_rate: divided(listen.accept_rate, first.len()),
-                    ..listen.clone()
-                };
                 let mut beside = None;
                 for (bound, distributor) in first {
                     let source = bound.source(Some(distributor))?;
-                    let id = self.reactor.add_listener(source, &most, handler, beside)?;
+                    let id = self.reactor.add_listener(source, listen, handler, beside)?;
                     beside.get_or_insert(id);
                 }
-                let listen = Listen { accept_rate: None, ..share };
-                self.reactor.add_receiver(sockets, address.clone(), &listen, handler)
+                let share = Listen { accept_rate: None, ..share };
+                self.reactor.add_receiver(sockets, address.clone(), &share, handler)
             }
         }
     }
-}
-
-/// The share that each of several sockets has in a rate of accepts.
-fn divided(rate: Option<u32>, sockets: usize) -> Option<u32> {
-    rate.map(|rate| rate.div_ceil(u32::try_from(sockets.max(1)).unwrap_or(u32::MAX)))
 }
 
 impl Deref for Shard<'_> {

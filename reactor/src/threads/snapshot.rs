@@ -81,7 +81,7 @@ impl Snapshot {
                     address: address.clone(),
                     ledger: group.ledger.clone(),
                     peak: group.peak.into(),
-                    limit: group.limit.into(),
+                    limit: group.limit.unwrap_or(0).into(),
                     slow_readers,
                 }),
                 None => snapshot.others += &group.ledger,
