@@ -105,16 +105,18 @@ fn gated() -> (impl FnOnce() -> u32 + Send + 'static, Receiver<()>, Sender<u32>)
 }
 
 #[test]
-fn a_full_queue_gives_the_job_back() {
+fn a_full_queue_refuses_a_job_and_drops_it() {
     let workers = workers(1, 1);
     let answers = results(2, |reply| {
         let (job, begun, open) = gated();
         workers.run(job, reply).unwrap();
         begun.recv_timeout(NEVER).unwrap();
         workers.run(|| 1, reply).unwrap();
-        let refused = workers.run(|| 2, reply).unwrap_err();
-        assert_eq!(refused.error.kind(), ErrorKind::QuotaExceeded);
-        assert_eq!((refused.job)(), 2);
+        let held = Arc::new(2);
+        let job = held.clone();
+        let refused = workers.run(move || *job, reply).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::QuotaExceeded);
+        assert_eq!(Arc::strong_count(&held), 1);
         open.send(0).unwrap();
     });
     assert_eq!(answers, [0, 1]);

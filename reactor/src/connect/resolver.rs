@@ -22,9 +22,8 @@ pub(crate) fn submit(core: &mut Core, workers: &Workers, reply: &Handle<Then>) {
         match &core.kernel {
             Kernel::Os => {
                 let look_up = move |name: Box<str>| answer(look_up(&name, port));
-                if let Err(refused) = workers.submit(Kind::Lookup, name, look_up, reply) {
-                    let error = io::Error::new(ErrorKind::QuotaExceeded, refused.error);
-                    resolved(core, id, Err(error));
+                if let Err((error, _)) = workers.submit(Kind::Lookup, name, look_up, reply) {
+                    resolved(core, id, Err(io::Error::new(ErrorKind::QuotaExceeded, error)));
                 }
             }
             #[cfg(feature = "testing")]

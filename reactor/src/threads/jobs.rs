@@ -14,8 +14,8 @@ pub(crate) fn submit(core: &mut Core, workers: &Workers, reply: &Handle<Then>) {
         match &core.kernel {
             Kernel::Os => {
                 let run = |job: Job| job(Ok(&Kernel::Os));
-                if let Err(refused) = workers.submit(Kind::DiskJob, job, run, reply) {
-                    (refused.job)(Err(io::Error::other(refused.error)))(core);
+                if let Err((error, job)) = workers.submit(Kind::DiskJob, job, run, reply) {
+                    job(Err(io::Error::other(error)))(core);
                 }
             }
             #[cfg(feature = "testing")]

@@ -55,7 +55,6 @@
 //! [`Reactor::set_workers`]: crate::Reactor::set_workers
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -139,8 +138,8 @@ impl Workers {
     ///
     /// # Errors
     /// `QuotaExceeded` if [`WorkersLimits::queue`] jobs are already waiting; the error of starting a
-    /// thread if the pool has none. The job is returned with the error.
-    pub fn run<M, F>(&self, job: F, reply: &Handle<M>) -> Result<(), RunError<F>>
+    /// thread if the pool has none. The job is dropped.
+    pub fn run<M, F>(&self, job: F, reply: &Handle<M>) -> io::Result<()>
     where
         M: Send + 'static,
         F: FnOnce() -> M + Send + 'static,
@@ -154,22 +153,22 @@ impl Workers {
             });
             return Ok(());
         }
-        self.submit(Kind::Job, job, |job| job(), reply)
+        self.submit(Kind::Job, job, |job| job(), reply).map_err(|(error, _)| error)
     }
 
-    /// Queues a job, and starts a thread for it if none is idle.
+    /// Queues a job, and starts a thread for it if none is idle. Returns the job with the error.
     pub(crate) fn submit<M: Send + 'static, J: Send + 'static>(
         &self,
         kind: Kind,
         job: J,
         run: impl FnOnce(J) -> M + Send + 'static,
         reply: &Handle<M>,
-    ) -> Result<(), RunError<J>> {
+    ) -> Result<(), (io::Error, J)> {
         let Owner(pool) = &*self.0;
         let mut queue = pool.lock();
         if kind != Kind::DiskJob && queue.waiting(kind) >= pool.limits.queue {
             let error = io::Error::new(io::ErrorKind::QuotaExceeded, "worker queue is full");
-            return Err(RunError { job, error });
+            return Err((error, job));
         }
         let idle = queue.threads - queue.running;
         if idle <= queue.jobs.len() && queue.threads < pool.limits.threads {
@@ -177,8 +176,7 @@ impl Workers {
             match thread::Builder::new().name("worker".to_owned()).spawn(move || worker.work()) {
                 Ok(_) => queue.threads += 1,
                 Err(error) if queue.threads == 0 => {
-                    let error = about("start a worker thread")(error);
-                    return Err(RunError { job, error });
+                    return Err((about("start a worker thread")(error), job));
                 }
                 Err(error) => log::warn!("cannot start another worker thread: {error}"),
             }
@@ -210,28 +208,6 @@ impl fmt::Debug for Workers {
         f.debug_tuple("Workers").field(&self.0.0.limits).finish()
     }
 }
-
-/// A job that was not accepted, and why.
-pub struct RunError<F> {
-    /// The job.
-    pub job: F,
-    /// Why: see [`Workers::run`].
-    pub error: io::Error,
-}
-
-impl<F> fmt::Debug for RunError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl<F> fmt::Display for RunError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.error, f)
-    }
-}
-
-impl<F> Error for RunError<F> {}
 
 /// Ends the pool when it is dropped. The threads hold the pool, but not this.
 struct Owner(Arc<Pool>);

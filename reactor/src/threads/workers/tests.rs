@@ -93,8 +93,8 @@ fn a_full_queue_refuses_jobs_and_lookups_but_no_disk_job() {
     bench.next();
     for kind in [Kind::Job, Kind::Lookup] {
         let _waiting = [(); 3].map(|()| bench.submit(kind, "waiting"));
-        let refused = bench.workers.submit(kind, (), |()| (), &bench.reply).unwrap_err();
-        assert_eq!(refused.to_string(), "worker queue is full");
+        let (error, ()) = bench.workers.submit(kind, (), |()| (), &bench.reply).unwrap_err();
+        assert_eq!(error.to_string(), "worker queue is full");
     }
     drop(bench.submit(Kind::DiskJob, "disk job"));
 }
