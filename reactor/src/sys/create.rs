@@ -39,12 +39,6 @@ pub(super) fn create_unnamed(dir: Fd) -> io::Result<Fd> {
     })
 }
 
-/// Only Linux has such a call.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn create_unnamed(_: Fd) -> io::Result<Fd> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
 pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize> {
     super::signal::block_io_signals();
     let offset = file_offset(offset)?;

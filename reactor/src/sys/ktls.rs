@@ -34,18 +34,13 @@ const SUITES: [Suite; 6] = {
 /// The suites that the kernel supports, once that is known.
 static SUPPORTED: OnceLock<Vec<Suite>> = OnceLock::new();
 
-/// Whether the kernel supports this suite: a connection that has given its keys away cannot do
-/// without the kernel.
-pub(super) fn supports_tls(suite: Suite) -> bool {
-    probe_tls();
-    SUPPORTED.get().is_some_and(|supported| supported.contains(&suite))
-}
-
-/// Asks the kernel which suites it supports, unless that is known already.
-pub(crate) fn probe_tls() {
+/// This is known before a connection gives its keys away: then it cannot do without the kernel.
+pub(super) fn supports_tls(suite: Suite) -> io::Result<()> {
     if SUPPORTED.get().is_none() {
         remember(&SUPPORTED, probe());
     }
+    let supported = SUPPORTED.get().filter(|supported| supported.contains(&suite));
+    supported.map(drop).ok_or(ErrorKind::Unsupported.into())
 }
 
 /// Keeps the result of a probe, unless it failed for want of a resource: that says nothing about the

@@ -78,14 +78,14 @@ mod cpu;
 mod create;
 mod dir;
 mod event;
-#[cfg_attr(not(target_os = "linux"), path = "ktls/missing.rs")]
+#[cfg(target_os = "linux")]
 mod ktls;
 mod listen;
 mod lock_file;
 mod lookup;
 mod metadata;
 mod options;
-#[cfg_attr(not(target_os = "linux"), path = "pipe/missing.rs")]
+#[cfg(target_os = "linux")]
 mod pipe;
 mod process;
 mod residency;
@@ -115,7 +115,6 @@ pub(crate) use buffer::AlignedBuffer;
 pub(crate) use connect::connect_at;
 pub(crate) use cpu::pin_to_core;
 pub(crate) use event::{Event, Ready};
-pub(crate) use ktls::probe_tls;
 pub(crate) use listen::{DIVIDES, bind_beside, set_backlog};
 pub(crate) use lookup::look_up;
 pub use metadata::{Entry, FileKind, Metadata, ReadDir};
@@ -159,11 +158,28 @@ pub(crate) enum Kernel {
     Sim(sim::World),
 }
 
+/// A call of the operating system. One that only Linux has is marked with `@linux`, and
+/// `Unsupported` on other systems.
+macro_rules! os_call {
+    (@linux $module:ident :: $name:ident ( $($arg:ident),* )) => {{
+        #[cfg(target_os = "linux")]
+        {
+            $module::$name($($arg),*)
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = ($($arg,)*);
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }};
+    ($module:ident :: $name:ident ( $($arg:ident),* )) => { $module::$name($($arg),*) };
+}
+
 /// Forwards a call to the operating system's function or to the simulated kernel's method.
 macro_rules! kernel_calls {
     ($(
         $(#[$doc:meta])*
-        $module:ident :: $name:ident ( $($arg:ident : $ty:ty),* ) -> $ret:ty;
+        $(@$system:ident)? $module:ident :: $name:ident ( $($arg:ident : $ty:ty),* ) -> $ret:ty;
     )*) => {
         impl Kernel {
             $(
@@ -171,7 +187,7 @@ macro_rules! kernel_calls {
                 #[inline]
                 pub(crate) fn $name(&self, $($arg: $ty),*) -> $ret {
                     match self {
-                        Kernel::Os => $module::$name($($arg),*),
+                        Kernel::Os => os_call!($(@$system)? $module::$name($($arg),*)),
                         #[cfg(feature = "testing")]
                         Kernel::Sim(world) => world.$name($($arg),*),
                     }
@@ -236,36 +252,36 @@ kernel_calls! {
     /// Sends from a file without copying into the process. 0 means that the file ends before
     /// `offset`. Only where [`HAS_SENDFILE`].
     sendfile::sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize>;
-    /// Whether the kernel can open and seal the records of this suite of TLS. Probes, unless
-    /// [`probe_tls`] has done so.
-    ktls::supports_tls(suite: Suite) -> bool;
+    /// `Unsupported` if the kernel cannot open and seal the records of this suite of TLS. The first
+    /// call probes all suites.
+    @linux ktls::supports_tls(suite: Suite) -> io::Result<()>;
     /// Prepares a TCP stream for the keys of TLS (`TCP_ULP`). Until it has one, nothing changes. An
     /// error changes nothing: `ENOTCONN` if the peer has ended its side.
-    ktls::attach_tls(socket: Fd) -> io::Result<()>;
+    @linux ktls::attach_tls(socket: Fd) -> io::Result<()>;
     /// From now on the kernel seals what is sent, or opens what is received, as records of data. A
     /// second key takes the place of the first only since Linux 6.14, else this fails with `EBUSY`.
     /// A receive fails with an error that [`held_up`] recognizes if the next record is not data.
-    ktls::set_tls_key(socket: Fd, direction: KeyFor, key: &Key) -> io::Result<()>;
+    @linux ktls::set_tls_key(socket: Fd, direction: KeyFor, key: &Key) -> io::Result<()>;
     /// Receives the next record as a whole, if `buffer` has room: its content type and length.
     /// `None` is the end of the stream.
-    ktls::recv_record(socket: Fd, buffer: &mut [u8]) -> io::Result<Option<(u8, usize)>>;
+    @linux ktls::recv_record(socket: Fd, buffer: &mut [u8]) -> io::Result<Option<(u8, usize)>>;
     /// Sends a short record of another content type. What was sent before is then on its way.
-    ktls::send_record(socket: Fd, kind: u8, payload: &[u8]) -> io::Result<()>;
+    @linux ktls::send_record(socket: Fd, kind: u8, payload: &[u8]) -> io::Result<()>;
     /// Opens a pipe of about `bytes`, or less if the user's quota does not allow more. Returns its
     /// read end, its write end and its size. Only where [`HAS_SPLICE`].
-    pipe::open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)>;
+    @linux pipe::open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)>;
     /// Moves bytes from a socket to a pipe or from a pipe to a socket. From a socket, 0 is the end
     /// of the stream; urgent data stops a splice for good, and only a receive gets past it. Into a
     /// pipe that is not empty, `WouldBlock` may mean that the pipe is full, so callers only splice
     /// into empty pipes. Only where [`HAS_SPLICE`].
-    pipe::splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize>;
+    @linux pipe::splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize>;
     /// Moves bytes from a pipe to a file, at an offset. Only where [`HAS_SPLICE`].
-    pipe::splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize>;
+    @linux pipe::splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize>;
     /// Reads from a file at an offset; 0 is its end.
     unix::read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Reads only bytes that are in memory; `WouldBlock` if the first byte is not. `Unsupported`
     /// where the system or the file system does not report that; only where [`HAS_NOWAIT`].
-    residency::read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    @linux residency::read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Loads a part of a file into memory. Waits for the disk, so workers call it.
     residency::warm(file: Fd, offset: u64, bytes: usize) -> io::Result<()>;
     /// Opens a directory by its path, for use with [`Kernel::open_beneath`].
@@ -287,7 +303,7 @@ kernel_calls! {
     create::open_locked(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd>;
     /// Creates a file without a name, in the file system of a directory, and opens it for reading
     /// and writing. `Unsupported` if the system or the file system cannot do that.
-    create::create_unnamed(dir: Fd) -> io::Result<Fd>;
+    @linux create::create_unnamed(dir: Fd) -> io::Result<Fd>;
     /// Renames a file, and replaces a file with the new name. `CrossesDevices` if the directories
     /// are on different file systems.
     create::rename(dir: Fd, name: &OsStr, new_dir: Fd, new_name: &OsStr) -> io::Result<()>;
@@ -325,10 +341,10 @@ kernel_calls! {
 pub(crate) const HAS_SENDFILE: bool = sendfile::AVAILABLE;
 
 /// Whether [`Kernel::splice`] exists on this system.
-pub(crate) const HAS_SPLICE: bool = pipe::AVAILABLE;
+pub(crate) const HAS_SPLICE: bool = cfg!(target_os = "linux");
 
 /// Whether [`Kernel::read_nowait`] exists on this system.
-pub(crate) const HAS_NOWAIT: bool = residency::AVAILABLE;
+pub(crate) const HAS_NOWAIT: bool = cfg!(target_os = "linux");
 
 /// For `map_err`: the error with what it concerns, as `what: error`.
 pub(crate) fn about(what: impl Display) -> impl FnOnce(io::Error) -> io::Error {

@@ -9,9 +9,6 @@ use super::signal::block_io_signals;
 use super::unix::{check, check_size, close, file_offset};
 use super::{Fd, NO_FD};
 
-/// Whether [`splice`] works here.
-pub(super) const AVAILABLE: bool = true;
-
 /// The least size to ask for. A new pipe has two pages once the user's quota is used up
 /// (`/proc/sys/fs/pipe-user-pages-soft`), too few to be worth a call.
 const LEAST: usize = 64 << 10;

@@ -7,9 +7,6 @@ use std::io;
 
 use super::{Fd, unix};
 
-/// Whether [`read_nowait`] works here.
-pub(super) const AVAILABLE: bool = cfg!(target_os = "linux");
-
 #[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -24,11 +21,6 @@ pub(super) fn read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Resul
         Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => io::ErrorKind::Unsupported.into(),
         _ => error,
     })
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn read_nowait(_: Fd, _: &mut [u8], _: u64) -> io::Result<usize> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// The size of the buffer to read into, in bytes.

@@ -122,8 +122,9 @@ impl World {
         self.0.borrow_mut().tls = tls;
     }
 
-    pub(crate) fn supports_tls(&self, suite: Suite) -> bool {
-        self.0.borrow().tls != KernelTls::Missing && suite.cipher == Cipher::Inverted
+    pub(crate) fn supports_tls(&self, suite: Suite) -> io::Result<()> {
+        let does = self.0.borrow().tls != KernelTls::Missing && suite.cipher == Cipher::Inverted;
+        if does { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
     }
 
     pub(crate) fn attach_tls(&self, socket: Fd) -> io::Result<()> {
