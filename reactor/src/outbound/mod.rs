@@ -1,10 +1,10 @@
 //! The outbound queue of a connection, and the cheapest way to send each part of it.
 //!
 //! The queue is a list of segments of four kinds: bytes copied into a buffer of the queue,
-//! references to shared bytes, regions of files, and the contents of a relay's pipe. [`place`]
-//! decides what to do with each piece of output. [`plan`] looks at the front of the queue and
-//! decides on the next system call. Both are pure functions of sizes and [`Limits`](crate::Limits).
-//! The wire makes the call.
+//! references to shared bytes, regions of files, and the contents of a relay's pipe.
+//! [`writes_through`] and [`joins`] decide what to do with a piece of output. [`plan`] looks at the
+//! front of the queue and decides on the next system call. All are pure functions of sizes and
+//! [`Limits`](crate::Limits). The wire makes the call.
 //!
 //! | data | how it is sent |
 //! |---|---|
@@ -53,7 +53,7 @@ mod tests;
 mod wire;
 
 pub use crate::core::Residency;
-pub use plan::{Action, Front, Kind, MAX_PIECES, Offer, Placement, place, plan};
+pub use plan::{Action, Front, MAX_PIECES, joins, plan, writes_through};
 pub(crate) use send::{
     append, enqueue, flush, flush_later, flush_now, flush_waiting, send, write_or_join,
 };
@@ -76,16 +76,6 @@ pub enum Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// The kind of this piece of output.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        match self {
-            Outgoing::Slice(_) => Kind::Slice,
-            Outgoing::Shared(_) => Kind::Shared,
-            Outgoing::Region(_) => Kind::Region,
-        }
-    }
-
     /// The number of bytes.
     #[must_use]
     pub fn len(&self) -> u64 {

@@ -1,5 +1,5 @@
-//! The two decisions of sending: how to place a piece of output, and which call to make next for
-//! the front of a queue. They are pure functions of sizes and [`Limits`].
+//! The decisions of sending: whether bytes are sent at once, joined or referenced, and which call to
+//! make next for the front of a queue. They are pure functions of sizes and [`Limits`].
 
 use crate::core::{ColdFiles, FileTransfer, Limits, Queue, Residency, Segment};
 use crate::sys;
@@ -13,45 +13,6 @@ pub const MAX_PIECES: usize = 64;
 /// Size of the buffer that file bytes pass through where sendfile is not used. A larger one saves
 /// little (benches/README.md).
 pub(super) const SCRATCH: usize = 64 << 10;
-
-/// The kind of a piece of output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
-    /// Borrowed bytes.
-    #[default]
-    Slice,
-    /// Shared bytes.
-    Shared,
-    /// Part of a file.
-    Region,
-}
-
-/// A piece of output, and the state of its connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Offer {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its length in bytes.
-    pub len: u64,
-    /// Whether nothing is queued and the socket may have room.
-    pub idle: bool,
-    /// Whether something was sent immediately since the running callback began.
-    pub wrote: bool,
-    /// How many bytes fit into the buffer at the queue's end; 0 if there is none. It matters only
-    /// for shared bytes.
-    pub room: usize,
-}
-
-/// Where a piece of output goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// To the socket immediately; the part that the socket refuses is joined.
-    WriteThrough,
-    /// A copy goes to the buffer at the queue's end.
-    Join,
-    /// A reference goes to the queue's end.
-    Reference,
-}
 
 /// The front of a queue, in sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,33 +108,29 @@ pub enum Action {
     },
 }
 
-/// Decides what to do with a piece of output. This is a pure function: calling it sends nothing.
+/// Whether borrowed bytes go to the socket at once, if nothing is queued, and only what it refuses is
+/// joined. `wrote` says whether that has happened since the running callback began.
+#[must_use]
+#[inline]
+pub fn writes_through(len: usize, wrote: bool, limits: &Limits) -> bool {
+    len > limits.write_through || len > limits.write_first && !wrote
+}
+
+/// Whether shared bytes are copied to the buffer at the queue's end, which has room for `room` bytes,
+/// instead of being referenced. `room` is 0 if there is no buffer.
 ///
 /// ```
-/// use sluicegate_reactor::Limits;
-/// use sluicegate_reactor::outbound::{Kind, Offer, Placement, place};
+/// use sluicegate_reactor::{Limits, outbound};
 ///
 /// let limits = Limits::default();
-/// let page = Offer { kind: Kind::Slice, len: 32 << 10, idle: true, ..Offer::default() };
-/// assert_eq!(place(&page, &limits), Placement::WriteThrough);
-/// assert_eq!(place(&Offer { idle: false, ..page }, &limits), Placement::Join);
-/// assert_eq!(place(&Offer { kind: Kind::Shared, ..page }, &limits), Placement::Reference);
+/// assert!(outbound::joins(1 << 10, 0, &limits));
+/// assert!(!outbound::joins(2 << 10, 0, &limits));
+/// assert!(outbound::joins(2 << 10, 3 << 10, &limits));
 /// ```
 #[must_use]
 #[inline]
-pub fn place(offer: &Offer, limits: &Limits) -> Placement {
-    // Only a region can be too long for a `usize`.
-    let len = offer.len as usize;
-    match offer.kind {
-        Kind::Slice if offer.idle && len > limits.write_through => Placement::WriteThrough,
-        Kind::Slice if offer.idle && len > limits.write_first && !offer.wrote => {
-            Placement::WriteThrough
-        }
-        Kind::Slice => Placement::Join,
-        Kind::Shared if len <= limits.join => Placement::Join,
-        Kind::Shared if len <= limits.join_in_room && len <= offer.room => Placement::Join,
-        Kind::Shared | Kind::Region => Placement::Reference,
-    }
+pub fn joins(len: usize, room: usize, limits: &Limits) -> bool {
+    len <= limits.join || len <= limits.join_in_room && len <= room
 }
 
 /// Chooses the next action. This is a pure function that needs no queue.

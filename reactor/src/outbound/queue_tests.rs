@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Front, MAX_PIECES};
 use crate::core::{Limits, Pool, Queue};
 use crate::fs::{Dir, File};
-use crate::outbound::{Offer, Outgoing, place};
+use crate::outbound::{Outgoing, joins};
 use crate::sys::Kernel;
 
 fn file() -> File {
@@ -16,9 +16,14 @@ fn file() -> File {
 }
 
 fn push(queue: &mut Queue, what: Outgoing<'_>, limits: &Limits, pool: &mut Pool) {
-    let offer =
-        Offer { kind: what.kind(), len: what.len(), room: queue.room(), ..Offer::default() };
-    super::send::push(queue, what, place(&offer, limits), pool);
+    match what {
+        Outgoing::Slice(slice) => queue.join(slice, pool),
+        Outgoing::Shared(bytes) if joins(bytes.len(), queue.room(), limits) => {
+            queue.join(&bytes, pool);
+        }
+        Outgoing::Shared(bytes) => queue.push_shared(bytes),
+        Outgoing::Region(region) => queue.push_region(region),
+    }
 }
 
 /// The first piece of memory.

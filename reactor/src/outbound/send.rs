@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IoSlice};
 
 use super::wire::{Flushed, Wire, transmit};
-use super::{Offer, Outgoing, Placement, place};
+use super::{Outgoing, joins, writes_through};
 use crate::core::transport::Layer;
 use crate::core::{
     ConnId, Core, Direction, Flags, Group, MOST_UNFLUSHED, Pool, Quantum, Queue, Reason, Sent,
@@ -18,27 +18,24 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     if !c.accepts_output() {
         return Sent::Gone;
     }
-    let offer = Offer {
-        kind: what.kind(),
-        len: what.len(),
-        idle: c.outbound.is_none() && c.is_open() && c.ready.any(Ready::WRITE),
-        wrote: c.flags.any(Flags::WROTE_THROUGH),
-        room: c.outbound.as_ref().map_or(0, |queue| queue.room()),
-    };
-    if offer.len == 0 {
+    let len = what.len();
+    if len == 0 {
         return Sent::Accepted;
     }
-    let (placement, ledger) = (place(&offer, &group.limits), &mut group.ledger);
-    ledger.queued += offer.len;
-    let sent = match (placement, what) {
-        (Placement::WriteThrough, Outgoing::Slice(slice)) => {
+    let Group { limits, ledger, .. } = group;
+    ledger.queued += len;
+    let is_idle = c.outbound.is_none() && c.is_open() && c.ready.any(Ready::WRITE);
+    let wrote = c.flags.any(Flags::WROTE_THROUGH);
+    let room = c.outbound.as_ref().map_or(0, |queue| queue.room());
+    let sent = match what {
+        Outgoing::Slice(slice) if is_idle && writes_through(slice.len(), wrote, limits) => {
             c.flags.set(Flags::WROTE_THROUGH);
             write_or_join(core, index, slice)
         }
-        (placement, what) => {
-            ledger.joined += if placement == Placement::Join { offer.len } else { 0 };
-            append(core, index, |queue, pool| push(queue, what, placement, pool))
-        }
+        Outgoing::Slice(slice) => join(core, index, slice),
+        Outgoing::Shared(bytes) if joins(bytes.len(), room, limits) => join(core, index, &bytes),
+        Outgoing::Shared(bytes) => append(core, index, |queue, _| queue.push_shared(bytes)),
+        Outgoing::Region(region) => append(core, index, |queue, _| queue.push_region(region)),
     };
     if sent == Sent::Full {
         let (c, group) = core.pair(index);
@@ -123,24 +120,18 @@ pub(crate) fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
             }
         }
     }
-    let rest = &slice[sent..];
-    ledger.joined += rest.len() as u64;
     core.observe_sent(index, sent as u64);
-    if rest.is_empty() {
+    if sent == slice.len() {
         return Sent::Accepted;
     }
-    append(core, index, |queue, pool| queue.join(rest, pool))
+    join(core, index, &slice[sent..])
 }
 
-/// Adds to the end of a queue, as [`place`] decided.
+/// Copies bytes to the end of the queue of a connection. Returns whether it is full.
 #[inline]
-pub(super) fn push(queue: &mut Queue, what: Outgoing<'_>, placement: Placement, pool: &mut Pool) {
-    match (what, placement) {
-        (Outgoing::Slice(slice), _) => queue.join(slice, pool),
-        (Outgoing::Shared(bytes), Placement::Join) => queue.join(&bytes, pool),
-        (Outgoing::Shared(bytes), _) => queue.push_shared(bytes),
-        (Outgoing::Region(region), _) => queue.push_region(region),
-    }
+fn join(core: &mut Core, index: u32, bytes: &[u8]) -> Sent {
+    core.ledger_of(index).joined += bytes.len() as u64;
+    append(core, index, |queue, pool| queue.join(bytes, pool))
 }
 
 /// Adds to the queue of a connection, creating it if there is none. Returns whether it is full.

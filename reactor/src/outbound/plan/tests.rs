@@ -1,6 +1,6 @@
 //! The decisions on both sides of each limit.
 
-use super::{Action, Front, Kind, MAX_PIECES, Offer, Placement, Residency, SCRATCH, place, plan};
+use super::{Action, Front, MAX_PIECES, Residency, SCRATCH, joins, plan, writes_through};
 use crate::core::{ColdFiles, FileTransfer, Limits};
 use crate::sys::{HAS_NOWAIT, HAS_SENDFILE};
 
@@ -26,38 +26,33 @@ fn read(bytes: usize) -> Action {
 }
 
 #[test]
-fn borrowed_bytes_are_written_through_if_they_are_many_and_nothing_is_in_the_way() {
+fn borrowed_bytes_are_written_through_if_they_are_many_or_the_first_of_a_callback() {
     let limits = Limits { write_through: 400, write_first: 100, ..Limits::default() };
-    let through = Placement::WriteThrough;
-    for (len, idle, wrote, expected) in [
-        (0, true, false, Placement::Join),
-        (100, true, false, Placement::Join),
-        (101, true, false, through),
-        (101, true, true, Placement::Join),
-        (400, true, true, Placement::Join),
-        (401, true, true, through),
-        (401, true, false, through),
-        (1 << 30, false, false, Placement::Join),
+    for (len, wrote, expected) in [
+        (0, false, false),
+        (100, false, false),
+        (101, false, true),
+        (101, true, false),
+        (400, true, false),
+        (401, true, true),
+        (401, false, true),
     ] {
-        let offer = Offer { kind: Kind::Slice, len, idle, wrote, room: 1000 };
-        assert_eq!(place(&offer, &limits), expected, "{offer:?}");
+        assert_eq!(writes_through(len, wrote, &limits), expected, "{len} bytes, {wrote}");
     }
 }
 
 #[test]
-fn shared_bytes_are_copied_if_they_are_few_and_regions_never() {
+fn shared_bytes_are_copied_if_they_are_few() {
     let limits = Limits { join: 100, join_in_room: 400, ..Limits::default() };
-    for (kind, len, room, expected) in [
-        (Kind::Shared, 0, 0, Placement::Join),
-        (Kind::Shared, 100, 0, Placement::Join),
-        (Kind::Shared, 101, 100, Placement::Reference),
-        (Kind::Shared, 101, 101, Placement::Join),
-        (Kind::Shared, 400, 400, Placement::Join),
-        (Kind::Shared, 401, 1000, Placement::Reference),
-        (Kind::Region, 1, 1000, Placement::Reference),
+    for (len, room, expected) in [
+        (0, 0, true),
+        (100, 0, true),
+        (101, 100, false),
+        (101, 101, true),
+        (400, 400, true),
+        (401, 1000, false),
     ] {
-        let offer = Offer { kind, len, room, idle: true, wrote: false };
-        assert_eq!(place(&offer, &limits), expected, "{offer:?}");
+        assert_eq!(joins(len, room, &limits), expected, "{len} bytes, room for {room}");
     }
 }
 
