@@ -7,7 +7,7 @@
 //! | | [many](exact): a separate buffer, which grows as they arrive |
 //! | bytes for another connection, of a known number or until the end of the stream | [that connection](relay), in the same turn |
 //! | a file, of a known length or until the end of the stream | [the file](file), through buffers that all files share |
-//! | bytes to skip | [nowhere](discard) |
+//! | bytes to skip | nowhere, from the shared buffer |
 //!
 //! Each strategy receives once and returns what arrived. The [turn](crate::turn) delivers it to the
 //! handler.
@@ -20,7 +20,6 @@ use crate::fs::{NotSaved, Saved};
 use crate::sys::{AlignedBuffer, Ready};
 use crate::transport;
 
-mod discard;
 mod exact;
 mod file;
 mod low_water;
@@ -63,11 +62,10 @@ pub(crate) enum Arrival {
 /// Takes one step for a connection that wants input.
 pub(crate) fn step(core: &mut Core, buffer: &mut AlignedBuffer, index: u32) -> Arrival {
     match core[index].strategy() {
-        None | Some(Strategy::Stream) => stream::step(core, buffer, index),
+        None | Some(Strategy::Stream | Strategy::Discard(_)) => stream::step(core, buffer, index),
         Some(Strategy::Exact(_)) => exact::step(core, buffer, index),
         Some(Strategy::Relay(_)) => relay::step(core, buffer, index),
         Some(Strategy::File(_)) => file::step(core, buffer, index),
-        Some(Strategy::Discard(_)) => discard::step(core, buffer, index),
     }
 }
 
@@ -138,6 +136,12 @@ fn receive_shared(core: &mut Core, buffer: &mut [u8], index: u32, most: usize) -
     let (c, group) = core.pair(index);
     let pending = c.outbound.as_ref().map_or(0, |queue| queue.memory());
     let most = most.min(room_for_answers(pending, &group.limits));
+    // Nothing answers what is skipped.
+    let skipped = match c.strategy() {
+        Some(Strategy::Discard(left)) => usize::try_from(*left).unwrap_or(usize::MAX),
+        _ => 0,
+    };
+    let most = most.max(skipped);
     let mut front = 0;
     if let Some(special) = &mut c.special {
         front = special.unread.len();

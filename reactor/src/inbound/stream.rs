@@ -1,4 +1,5 @@
-//! Input that goes to the handler as it arrives, and the rest that the handler leaves.
+//! Input that goes to the handler as it arrives, and the rest that the handler leaves. What it does
+//! not want to see is skipped.
 
 use std::ops::Range;
 
@@ -12,6 +13,8 @@ pub(crate) enum Piece {
     Stream,
     /// This many, for `on_received`.
     Exact(usize),
+    /// This many, for nobody.
+    Skip(usize),
 }
 
 pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
@@ -28,6 +31,19 @@ pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
     }
 }
 
+/// The front of `available` bytes that are to be discarded. After the last of them, and if there are
+/// none, later bytes go to the handler.
+fn skip(strategy: &mut Strategy, available: usize) -> Option<Piece> {
+    let Strategy::Discard(left) = strategy else { return None };
+    let count = (*left).min(available as u64);
+    *left -= count;
+    let is_last = *left == 0;
+    if is_last {
+        *strategy = Strategy::Stream;
+    }
+    (is_last || count > 0).then_some(Piece::Skip(count as usize))
+}
+
 /// The piece of `available` bytes that the handler wants now, if any.
 #[inline]
 pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Option<Piece> {
@@ -39,8 +55,9 @@ pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Optio
         None | Some(Strategy::Stream) => None,
         // While bytes are delivered from elsewhere, the separate buffer is empty.
         Some(Strategy::Exact(exact)) => Some(exact.expected),
+        Some(strategy @ Strategy::Discard(_)) => return skip(strategy, available),
         // These take their bytes from what is unread.
-        Some(Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_)) => return None,
+        Some(Strategy::Relay(_) | Strategy::File(_)) => return None,
     };
     c.flags.clear(Flags::REVISIT_INPUT);
     match exact {

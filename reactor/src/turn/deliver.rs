@@ -56,6 +56,7 @@ fn deliver(handlers: &mut Handlers, turn: &mut Turn, index: u32, bytes: &[u8]) -
                     return bytes.len() - rest.len();
                 }
             }
+            Some(Piece::Skip(count)) => rest = &rest[count..],
             Some(Piece::Exact(count)) => {
                 let (message, behind) = rest.split_at(count);
                 rest = behind;
