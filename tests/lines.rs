@@ -110,7 +110,7 @@ impl FrameHandler for Echo {
     fn on_open(&mut self, _: &mut Context<'_>) {}
 
     fn on_frame(&mut self, cx: &mut Context<'_>, _: &mut (), frame: &[u8]) {
-        FRAMING.send(&mut cx.this(), frame).expect("one that was received can be sent");
+        FRAMING.send(cx, frame).expect("one that was received can be sent");
     }
 }
 

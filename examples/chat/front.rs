@@ -129,9 +129,9 @@ impl Flow {
 
     pub(crate) fn timed_out(&mut self, cx: &mut Context<'_>) {
         if std::mem::take(&mut self.state) == State::Slow {
-            let (mut member, seconds) = (cx.this(), PATIENCE.as_secs());
-            log::info!("{}: disconnected: slow for {seconds} s", member.describe());
-            return member.abort();
+            let seconds = PATIENCE.as_secs();
+            log::info!("{}: disconnected: slow for {seconds} s", cx.describe());
+            return cx.abort();
         }
         cx.resume();
     }

@@ -32,10 +32,10 @@
 //! | how data is sent | [`outbound`], [`Limits`] |
 //! | receiving messages of a known length | [`Context::receive_exact`] |
 //! | receiving into files | [`Context::receive_file`], [`fs::Dir::create`] |
-//! | relaying one connection's input to another: all of it, or a known number of bytes | [`Context::relay_to`], [`Context::relay_part`] |
+//! | relaying one connection's input to another: all of it, or a known number of bytes | [`Peer::relay_to`], [`Peer::relay_part`] |
 //! | handlers that refer to each other, or hand connections over | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`Turn::open_dir`], [`fs`] |
-//! | deadlines of connections | [`Limits`], [`Context::set_deadline`], [`timer`] |
+//! | deadlines of connections | [`Limits`], [`Peer::set_deadline`], [`timer`] |
 //! | rates in bytes per second | [`Limits::send_rate`], [`Listen::send_rate`], [`Peer::set_send_rate`] |
 //! | timers | [`Turn::after`], [`Turn::every`] |
 //! | messages from other threads | [`handle`], [`Receive`], [`Handle`], [`mailbox`] |

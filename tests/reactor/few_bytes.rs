@@ -350,10 +350,10 @@ fn a_rate_that_a_callback_sets_holds_for_what_it_has_sent() {
             Call::Data(input) => {
                 input.take();
                 if rate_first {
-                    cx.this().set_send_rate(Some(1000));
+                    cx.set_send_rate(Some(1000));
                 }
                 cx.send(body.clone());
-                cx.this().set_send_rate(Some(1000));
+                cx.set_send_rate(Some(1000));
             }
             call => call.by_default(cx),
         }));

@@ -137,7 +137,7 @@ fn a_session_is_reached_until_on_close_has_it() {
     act(&mut h, move |_, cx| {
         cx.peer(id).close();
         let (mut cx, count) = cx.get(id).expect("it is told of its end later");
-        assert_eq!((*count, cx.this().is_open(), cx.send("late")), (3, false, Sent::Gone));
+        assert_eq!((*count, cx.is_open(), cx.send("late")), (3, false, Sent::Gone));
     });
     assert_eq!(take_log(&mut h), ["3 Closed"]);
     // The connection lingers: its client has not closed it yet.

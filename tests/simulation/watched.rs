@@ -95,7 +95,7 @@ impl<H: Handler> Handler for Watched<H> {
     fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, left: u64) {
         self.check(cx.id(), session);
         // The connection's own queue may be full, which does not stop a relay.
-        assert!(cx.this().is_open(), "the end of a part of a connection that is over");
+        assert!(cx.is_open(), "the end of a part of a connection that is over");
         self.inner.on_relayed(cx, &mut session.inner, left);
     }
 

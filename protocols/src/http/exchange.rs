@@ -384,7 +384,7 @@ impl<S: Service> Http<S> {
         if let Some(finished) = pending.finished() {
             return Answered::with(finished.status, finished.body, mode.persistence);
         }
-        log::error!("{}: on_refused has not finished its response", cx.this().describe());
+        log::error!("{}: on_refused has not finished its response", cx.describe());
         mode.persistence = Persistence::Close;
         if pending.is_streaming() {
             // What was sent must not look complete.

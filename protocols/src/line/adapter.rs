@@ -223,7 +223,7 @@ impl<H: LineHandler> Lines<H> {
     ) -> ControlFlow<()> {
         let Some((block, _)) = input.bytes().split_at_checked(count) else {
             if let Err(error) = cx.receive_exact(count) {
-                log::error!("{}: {error}", cx.this().describe());
+                log::error!("{}: {error}", cx.describe());
                 cx.abort();
             }
             return ControlFlow::Break(());
@@ -242,14 +242,14 @@ impl<H: LineHandler> Lines<H> {
             Next::Raw => Mode::Raw,
             Next::Block(0) => {
                 // At once: no input may ever follow that would deliver it later.
-                if cx.this().is_open() {
+                if cx.is_open() {
                     self.handler.on_block(cx, &mut session.own, &[], 0);
                 }
                 Mode::LINE
             }
             Next::Block(left) => Mode::Block { left },
             Next::Whole(0) => {
-                if cx.this().is_open() {
+                if cx.is_open() {
                     self.handler.on_whole(cx, &mut session.own, Cow::Borrowed(&[]));
                 }
                 Mode::LINE

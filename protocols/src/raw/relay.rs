@@ -163,7 +163,7 @@ impl<C: Choose> Relay<C> {
                 }
             }
             Choice::Refuse { reason, reply } => {
-                log::debug!("{}: refused: {reason}", cx.this().describe());
+                log::debug!("{}: refused: {reason}", cx.describe());
                 cx.send(reply);
                 cx.close();
             }
@@ -204,7 +204,8 @@ impl<C: Choose> Handler for Relay<C> {
     fn on_open(&mut self, cx: &mut Context<'_>) -> RelaySession {
         let side = self.choose(cx, b"");
         if let Side::Undecided = side {
-            cx.set_deadline(Some(cx.limits().handshake));
+            let time = cx.limits().handshake;
+            cx.set_deadline(Some(time));
         }
         RelaySession(side)
     }

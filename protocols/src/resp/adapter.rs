@@ -57,7 +57,7 @@ impl Default for CommandLimits {
 /// memory: commands that cannot be handled yet are not received.
 ///
 /// While a command is incomplete, the [own
-/// deadline](sluicegate_reactor::Context::set_deadline) of the connection is
+/// deadline](sluicegate_reactor::Peer::set_deadline) of the connection is
 /// [`CommandLimits::time`].
 #[derive(Debug)]
 pub struct Commands<H> {

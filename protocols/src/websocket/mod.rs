@@ -133,8 +133,8 @@ pub trait WebSocketHandler: Sized + 'static {
     }
 
     /// The deadline that the application has set with
-    /// [`Context::set_deadline`] has passed. By default the connection is closed with 1008 (Policy
-    /// Violation).
+    /// [`set_deadline`](sluicegate_reactor::Peer::set_deadline) has passed. By default the
+    /// connection is closed with 1008 (Policy Violation).
     fn on_timeout(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket<Self::Session>) {
         socket.close(cx, CloseCode::POLICY_VIOLATION, "");
     }

@@ -79,7 +79,7 @@ pub enum Timeout {
     Idle,
     /// The kernel accepted no bytes for [`Limits::write_stall`](crate::Limits::write_stall).
     WriteStall,
-    /// The deadline set with [`Context::set_deadline`](crate::Context::set_deadline).
+    /// The deadline set with [`Peer::set_deadline`](crate::Peer::set_deadline).
     Own,
 }
 
@@ -118,7 +118,7 @@ pub enum Reason {
     Transport,
     /// The reactor stopped, and the grace period has passed.
     Stopped,
-    /// The connection at the other end of its [relay](crate::Context::relay_to) failed.
+    /// The connection at the other end of its [relay](crate::Peer::relay_to) failed.
     RelayLost,
     /// The handler [handed the connection over](crate::Context::hand_over): it continues with
     /// another session.

@@ -176,7 +176,7 @@ pub struct Ledger {
     /// Times that a connection reached its [quantum](crate::Limits::send_quantum) of bytes or calls
     /// and left the rest for the next turn.
     pub send_budget_stops: u64,
-    /// Bytes that [relays](crate::Context::relay_to) have received from one connection for another.
+    /// Bytes that [relays](crate::Peer::relay_to) have received from one connection for another.
     /// They also count as [`queued`](Ledger::queued) of the destination.
     pub relayed: u64,
     /// Times that a connection waited for its [rate](crate::Limits::send_rate) before it sent more.

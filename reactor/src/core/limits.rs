@@ -51,7 +51,7 @@ pub struct Limits {
     /// are not in memory. It should be at least twice `sendfile_chunk`. The check takes two calls
     /// for the first window and one for each window that follows. The default is 2 MiB.
     pub warm_window: usize,
-    /// A [relay](crate::Context::relay_to) that has received this many bytes in consecutive large
+    /// A [relay](crate::Peer::relay_to) that has received this many bytes in consecutive large
     /// pieces switches to `splice(2)` through a pipe, until the pieces become small again. A [part]
     /// of at least this many bytes is spliced from its beginning. A
     /// [file](crate::Context::receive_file) on a memory file system is spliced if at least this
@@ -59,7 +59,7 @@ pub struct Limits {
     /// splicing starts immediately; with `usize::MAX`, never. Has no effect on systems without
     /// splice. The default is 128 KiB.
     ///
-    /// [part]: crate::Context::relay_part
+    /// [part]: crate::Peer::relay_part
     pub splice_after: usize,
     /// A piece of at least this size that a relay receives counts as large. For smaller pieces,
     /// memory is cheaper than a pipe. The default is 20 KiB.
@@ -129,7 +129,7 @@ pub struct Limits {
     /// noticed when something is sent to it ([`write_stall`](crate::Limits::write_stall)), or by
     /// [`TcpOptions::keepalive`](crate::TcpOptions::keepalive).
     pub idle: Option<Duration>,
-    /// Once one direction of a [relay](crate::Context::relay_to) has ended, its connections time out
+    /// Once one direction of a [relay](crate::Peer::relay_to) has ended, its connections time out
     /// after this long without traffic, if that is shorter than [`idle`](Limits::idle). A peer that
     /// has sent the end of its stream usually waits only for the rest of an answer. The default is
     /// 30 s.

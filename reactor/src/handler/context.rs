@@ -3,51 +3,36 @@
 use std::any::TypeId;
 use std::io;
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
 
 use super::{Endpoints, HandOver, Handler, Peer, Turn};
 use crate::core::transport::Transport;
-use crate::core::{ConnId, HandlerId, Limits, Sent};
+use crate::core::{ConnId, Core, HandlerId, Limits, Sent};
 use crate::fs::{NewFile, WhenWhole};
 use crate::inbound::{self, TooLarge};
 use crate::outbound::{self, Outgoing};
 use crate::sys::Address;
 
-/// The reactor as a handler sees it when called for a connection. Derefs to [`Turn`].
+/// The reactor as a handler sees it when called for a connection. Derefs to the [`Peer`] of that
+/// connection, and so to [`Turn`].
 pub struct Context<'a> {
-    turn: &'a mut Turn,
+    peer: Peer<'a>,
     pub(crate) index: u32,
 }
 
 impl<'a> Context<'a> {
     pub(crate) fn new(turn: &'a mut Turn, index: u32) -> Context<'a> {
-        Context { turn, index }
+        Context { peer: Peer { turn, index: Some(index) }, index }
     }
 
     /// The current connection's id.
     #[must_use]
     pub fn id(&self) -> ConnId {
-        self.turn.core.id(self.index)
-    }
-
-    /// The current connection, as a [`Peer`].
-    pub fn this(&mut self) -> Peer<'_> {
-        Peer { core: &mut self.turn.core, index: Some(self.index) }
+        self.core.id(self.index)
     }
 
     /// Sends bytes or a region of a file, after everything sent before. See [`Peer::send`].
     pub fn send<'b>(&mut self, what: impl Into<Outgoing<'b>>) -> Sent {
-        outbound::send(&mut self.turn.core, self.index, what.into())
-    }
-
-    /// Stops reading until [`resume`](crate::Context::resume). See [`Peer::pause`].
-    pub fn pause(&mut self) {
-        self.this().pause();
-    }
-
-    /// Reads again and offers unconsumed input again. See [`Peer::resume`].
-    pub fn resume(&mut self) {
-        self.this().resume();
+        outbound::send(&mut self.peer.turn.core, self.index, what.into())
     }
 
     /// Whether the connection wants input now: it is not paused, its queue is not full, and it is
@@ -55,14 +40,14 @@ impl<'a> Context<'a> {
     /// becomes false; the rest is offered again later.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.turn.core[self.index].wants_input()
-            && !self.turn.hand_overs.iter().any(|hand_over| hand_over.index == self.index)
+        self.core[self.index].wants_input()
+            && !self.hand_overs.iter().any(|hand_over| hand_over.index == self.index)
     }
 
     /// The current connection's limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        self.turn.core.limits(self.turn.core[self.index].group)
+        self.core.limits(self.core[self.index].group)
     }
 
     /// Ends this connection's part of the turn. Input that the callback leaves unconsumed is
@@ -70,7 +55,7 @@ impl<'a> Context<'a> {
     /// served in between. Call this when one input contains more work than should be done at once.
     /// [`Limits::max_unread`] does not apply to input left this way, and queued output is sent now.
     pub fn yield_now(&mut self) {
-        self.turn.core.yield_now(self.index);
+        self.with(Core::yield_now);
     }
 
     /// Requests the next `count` bytes in one piece: [`on_received`](crate::Handler::on_received)
@@ -97,7 +82,7 @@ impl<'a> Context<'a> {
     ///   [`on_eof`](crate::Handler::on_eof) is called instead. [`unread`](crate::Context::unread)
     ///   is the number of bytes that did arrive, and `on_eof` can request that many, after which it
     ///   is called again. If it requests more, which can never arrive, the connection is
-    ///   [closed](crate::Context::close).
+    ///   [closed](crate::Peer::close).
     /// - When the connection is [handed over](crate::Context::hand_over), the bytes that have
     ///   arrived become input of the new handler, and the request is dropped.
     /// - If the buffer cannot be allocated, the connection is reset with
@@ -155,7 +140,7 @@ impl<'a> Context<'a> {
     /// [`TooLarge`] if `count` exceeds [`Limits::receive_exact`]. Nothing changes in that case: the
     /// next bytes go to [`on_data`](crate::Handler::on_data), or to the pending request.
     pub fn receive_exact(&mut self, count: usize) -> Result<(), TooLarge> {
-        inbound::expect(&mut self.turn.core, self.index, count)
+        inbound::expect(&mut self.peer.turn.core, self.index, count)
     }
 
     /// Receives the next `length` bytes into a file, or with `None` everything until the peer shuts
@@ -175,7 +160,8 @@ impl<'a> Context<'a> {
     /// with the workers, the connection receives nothing more. Each write counts as activity, as
     /// input does. If no worker thread can be started, the file fails.
     pub fn receive_file(&mut self, file: NewFile, length: Option<u64>) {
-        inbound::receive_file(&mut self.turn.core, self.index, file, length, WhenWhole::Commit);
+        let index = self.index;
+        inbound::receive_file(&mut self.core, index, file, length, WhenWhole::Commit);
     }
 
     /// Receives the next `count` bytes into a file and returns the file through
@@ -183,56 +169,15 @@ impl<'a> Context<'a> {
     /// bytes itself, or commit the file by calling [`receive_file`](crate::Context::receive_file)
     /// with `Some(0)`.
     pub fn receive_part(&mut self, file: NewFile, count: u64) {
-        let core = &mut self.turn.core;
-        inbound::receive_file(core, self.index, file, Some(count), WhenWhole::GiveBack);
+        let index = self.index;
+        inbound::receive_file(&mut self.core, index, file, Some(count), WhenWhole::GiveBack);
     }
 
     /// Receives and drops the next `count` bytes, or fewer if the peer shuts down its sending side
     /// first. The bytes start with the input that the callback leaves unconsumed. Later bytes go to
     /// [`on_data`](crate::Handler::on_data).
     pub fn discard(&mut self, count: u64) {
-        inbound::discard(&mut self.turn.core, self.index, count);
-    }
-
-    /// Forwards the input of this connection to another one. See [`Peer::relay_to`].
-    pub fn relay_to(&mut self, peer: ConnId) {
-        self.this().relay_to(peer);
-    }
-
-    /// Forwards the next `count` bytes of this connection's input to another one, and then calls
-    /// [`on_relayed`](crate::Handler::on_relayed). See [`Peer::relay_part`].
-    ///
-    /// ```
-    /// use sluicegate_reactor::{ConnId, Context, Handler, Input};
-    ///
-    /// /// Stores what follows its length in four bytes, and answers when it was passed on.
-    /// struct Front {
-    ///     store: ConnId,
-    /// }
-    ///
-    /// impl Handler for Front {
-    ///     type Session = ();
-    ///     fn on_open(&mut self, _: &mut Context<'_>) {}
-    ///     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
-    ///         if let Some(length) = input.first_chunk::<4>() {
-    ///             let length = u32::from_be_bytes(*length);
-    ///             input.consume(4);
-    ///             cx.relay_part(self.store, length.into());
-    ///         }
-    ///     }
-    ///     fn on_relayed(&mut self, cx: &mut Context<'_>, _: &mut (), left: u64) {
-    ///         if left > 0 {
-    ///             cx.send("the store is gone\n");
-    ///             cx.discard(left);
-    ///         } else {
-    ///             cx.peer(self.store).send("\n");
-    ///             cx.send("stored\n");
-    ///         }
-    ///     }
-    /// }
-    /// ```
-    pub fn relay_part(&mut self, peer: ConnId, count: u64) {
-        self.this().relay_part(peer, count);
+        self.with(|core, index| inbound::discard(core, index, count));
     }
 
     /// Hands the connection over to another handler, with a session for it. Use it to switch
@@ -250,11 +195,11 @@ impl<'a> Context<'a> {
     ///    [`on_stop`](crate::Handler::on_stop) is called too.
     ///
     /// The connection keeps its id, its [limits](crate::Limits), its queue, its counters, and
-    /// whether it is [shut down](crate::Context::shutdown). Everything that the old handler
-    /// requested is cancelled: a [pause](crate::Context::pause), its [own
-    /// deadline](crate::Context::set_deadline), a [drain](crate::Context::request_drain), a pending
-    /// [`receive_exact`](crate::Context::receive_exact), and a [relay](crate::Context::relay_to) of
-    /// the input or of a [part](crate::Context::relay_part) of it. The new handler therefore starts
+    /// whether it is [shut down](crate::Peer::shutdown). Everything that the old handler
+    /// requested is cancelled: a [pause](crate::Peer::pause), its [own
+    /// deadline](crate::Peer::set_deadline), a [drain](crate::Peer::request_drain), a pending
+    /// [`receive_exact`](crate::Context::receive_exact), and a [relay](crate::Peer::relay_to) of
+    /// the input or of a [part](crate::Peer::relay_part) of it. The new handler therefore starts
     /// as if the connection were newly accepted.
     ///
     /// A hand-over cannot be undone. If the same callback also closes, aborts or hands over the
@@ -316,59 +261,16 @@ impl<'a> Context<'a> {
     /// If the [`HandlerId`] belongs to another reactor. This is not detected if this reactor has a
     /// handler of the same type with that number.
     pub fn hand_over<H: Handler>(&mut self, to: HandlerId<H>, session: H::Session) {
-        self.turn.assert_known(to);
+        self.assert_known(to);
         let session = Box::new(session);
-        self.turn.hand_overs.push(HandOver { index: self.index, to: to.index, session });
-    }
-
-    /// Shuts down the sending side once the queue is empty. See [`Peer::shutdown`].
-    pub fn shutdown(&mut self) {
-        self.this().shutdown();
-    }
-
-    /// Closes once the queue is empty. See [`Peer::close`].
-    pub fn close(&mut self) {
-        self.this().close();
-    }
-
-    /// Resets the connection. See [`Peer::abort`].
-    pub fn abort(&mut self) {
-        self.this().abort();
-    }
-
-    /// Sets or clears the connection's own deadline. See [`Peer::set_deadline`].
-    pub fn set_deadline(&mut self, after: Option<Duration>) {
-        self.this().set_deadline(after);
-    }
-
-    /// Requests one [`on_drain`](crate::Handler::on_drain) call once everything is sent. See
-    /// [`Peer::request_drain`].
-    pub fn request_drain(&mut self) {
-        self.this().request_drain();
-    }
-
-    /// Queued bytes that the kernel has not accepted yet.
-    #[must_use]
-    pub fn pending(&self) -> u64 {
-        self.turn.core[self.index].pending()
+        let index = self.index;
+        self.hand_overs.push(HandOver { index, to: to.index, session });
     }
 
     /// Bytes received that no callback has consumed.
     #[must_use]
     pub fn unread(&self) -> usize {
-        self.turn.core[self.index].unread()
-    }
-
-    /// Bytes received so far.
-    #[must_use]
-    pub fn received(&self) -> u64 {
-        self.turn.core[self.index].received
-    }
-
-    /// Bytes that the kernel has accepted so far.
-    #[must_use]
-    pub fn sent(&self) -> u64 {
-        self.turn.core[self.index].sent
+        self.core[self.index].unread()
     }
 
     /// The address of the peer. See [`Endpoints::peer`].
@@ -384,7 +286,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
     pub fn wire_peer_address(&self) -> io::Result<Address> {
-        Endpoints::of(&self.turn.core, self.index, None).peer()
+        Endpoints::of(&self.core, self.index, None).peer()
     }
 
     /// The local address of the connection. See [`Endpoints::local`].
@@ -399,7 +301,7 @@ impl<'a> Context<'a> {
     /// protocols that pass it to an application together with the context.
     #[must_use]
     pub fn endpoints(&self) -> Endpoints<'a> {
-        Endpoints::of(&self.turn.core, self.index, self.any_transport())
+        Endpoints::of(&self.core, self.index, self.any_transport())
     }
 
     /// Whether the connection's [transport](crate::transport) protects its bytes, as TLS does.
@@ -420,23 +322,23 @@ impl<'a> Context<'a> {
     /// protocol, the message must then be treated as incomplete.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        self.turn.core[self.index].is_cut()
+        self.core[self.index].is_cut()
     }
 
     fn any_transport(&self) -> Option<&dyn Transport> {
-        self.turn.core[self.index].special.as_ref()?.transport()
+        self.core[self.index].special.as_ref()?.transport()
     }
 }
 
-impl Deref for Context<'_> {
-    type Target = Turn;
-    fn deref(&self) -> &Turn {
-        self.turn
+impl<'a> Deref for Context<'a> {
+    type Target = Peer<'a>;
+    fn deref(&self) -> &Peer<'a> {
+        &self.peer
     }
 }
 
-impl DerefMut for Context<'_> {
-    fn deref_mut(&mut self) -> &mut Turn {
-        self.turn
+impl<'a> DerefMut for Context<'a> {
+    fn deref_mut(&mut self) -> &mut Peer<'a> {
+        &mut self.peer
     }
 }

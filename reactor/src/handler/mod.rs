@@ -109,7 +109,7 @@ pub trait Handler: Sized + 'static {
         }
     }
 
-    /// The relay of a [part](Context::relay_part) has ended. If `left` is 0, all of it was sent to
+    /// The relay of a [part](Peer::relay_part) has ended. If `left` is 0, all of it was sent to
     /// the destination or is in its queue. Otherwise the destination is gone, and the last `left`
     /// bytes of the part are the next input. Input goes to [`on_data`](crate::Handler::on_data)
     /// again, unless this callback requests it. By default the connection is closed if bytes are
@@ -125,7 +125,7 @@ pub trait Handler: Sized + 'static {
     }
 
     /// A full queue has drained to [`Limits::send_low`](crate::Limits::send_low), or a queue is
-    /// empty after [`Context::request_drain`].
+    /// empty after [`Peer::request_drain`].
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = (cx, session);
     }

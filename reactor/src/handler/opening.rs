@@ -32,7 +32,7 @@ impl Turn {
     /// to the directory.
     ///
     /// The client of a Unix socket cannot tell whether its connection was closed or reset. If the
-    /// connection is [aborted](crate::Context::abort), the client sees the end of the stream,
+    /// connection is [aborted](crate::Peer::abort), the client sees the end of the stream,
     /// unless the server has left some of its input unread.
     ///
     /// ```no_run

@@ -1,8 +1,10 @@
 //! A connection reached by its id.
 
 use std::fmt::{self, Display};
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use super::Turn;
 use crate::core::{ConnId, Connection, Core, Direction, Flags, Phase, Sent};
 use crate::inbound;
 use crate::outbound::{self, Outgoing};
@@ -10,9 +12,11 @@ use crate::time::{deadlines, rates};
 
 /// A connection reached by its id. If the connection is gone, sending returns [`Sent::Gone`] and
 /// the other methods do nothing.
+///
+/// Derefs to the [`Turn`] that it came from.
 pub struct Peer<'a> {
-    pub(crate) core: &'a mut Core,
-    pub(crate) index: Option<u32>,
+    pub(super) turn: &'a mut Turn,
+    pub(super) index: Option<u32>,
 }
 
 impl Peer<'_> {
@@ -30,8 +34,9 @@ impl Peer<'_> {
     pub fn send<'b>(&mut self, what: impl Into<Outgoing<'b>>) -> Sent {
         match self.index {
             Some(index) => {
-                outbound::flush_later(self.core, index);
-                outbound::send(self.core, index, what.into())
+                let core = &mut self.turn.core;
+                outbound::flush_later(core, index);
+                outbound::send(core, index, what.into())
             }
             None => Sent::Gone,
         }
@@ -96,7 +101,7 @@ impl Peer<'_> {
     /// take a system call.
     pub fn describe(&self) -> impl Display {
         fmt::from_fn(|f| match self.index {
-            Some(index) => self.core.describe(index).fmt(f),
+            Some(index) => self.turn.core.describe(index).fmt(f),
             None => f.write_str("a connection that is gone"),
         })
     }
@@ -183,7 +188,37 @@ impl Peer<'_> {
     ///   open, and `on_relayed` is not called.
     ///
     /// A part of at least [`Limits::splice_after`](crate::Limits::splice_after) bytes goes through a
-    /// pipe from its beginning. [`Context::relay_part`](crate::Context::relay_part) has an example.
+    /// pipe from its beginning.
+    ///
+    /// ```
+    /// use sluicegate_reactor::{ConnId, Context, Handler, Input};
+    ///
+    /// /// Stores what follows its length in four bytes, and answers when it was passed on.
+    /// struct Front {
+    ///     store: ConnId,
+    /// }
+    ///
+    /// impl Handler for Front {
+    ///     type Session = ();
+    ///     fn on_open(&mut self, _: &mut Context<'_>) {}
+    ///     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    ///         if let Some(length) = input.first_chunk::<4>() {
+    ///             let length = u32::from_be_bytes(*length);
+    ///             input.consume(4);
+    ///             cx.relay_part(self.store, length.into());
+    ///         }
+    ///     }
+    ///     fn on_relayed(&mut self, cx: &mut Context<'_>, _: &mut (), left: u64) {
+    ///         if left > 0 {
+    ///             cx.send("the store is gone\n");
+    ///             cx.discard(left);
+    ///         } else {
+    ///             cx.peer(self.store).send("\n");
+    ///             cx.send("stored\n");
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn relay_part(&mut self, peer: ConnId, count: u64) {
         self.with(|core, index| inbound::relay(core, index, peer, Some(count)));
     }
@@ -203,12 +238,25 @@ impl Peer<'_> {
     }
 
     fn connection(&self) -> Option<&Connection> {
-        Some(&self.core[self.index?])
+        Some(&self.turn.core[self.index?])
     }
 
-    fn with(&mut self, act: impl FnOnce(&mut Core, u32)) {
+    pub(super) fn with(&mut self, act: impl FnOnce(&mut Core, u32)) {
         if let Some(index) = self.index {
-            act(self.core, index);
+            act(&mut self.turn.core, index);
         }
+    }
+}
+
+impl Deref for Peer<'_> {
+    type Target = Turn;
+    fn deref(&self) -> &Turn {
+        self.turn
+    }
+}
+
+impl DerefMut for Peer<'_> {
+    fn deref_mut(&mut self) -> &mut Turn {
+        self.turn
     }
 }

@@ -123,7 +123,7 @@ impl Turn {
     /// Any connection of this reactor, whichever handler it belongs to.
     pub fn peer(&mut self, id: ConnId) -> Peer<'_> {
         let index = self.core.find(id).map(|_| id.index);
-        Peer { core: &mut self.core, index }
+        Peer { turn: self, index }
     }
 
     /// The details that the [transport](crate::transport) of a connection has about the peer, if
@@ -216,7 +216,7 @@ impl Turn {
 /// together are sorted. The number of timers is not limited, since peers cannot set any. A handler
 /// that sets a timer for each connection should cancel it in
 /// [`on_close`](crate::Handler::on_close). For the time limit of one connection, [its own
-/// deadline](crate::Context::set_deadline) is simpler and costs nothing. A timer costs 64 bytes
+/// deadline](crate::Peer::set_deadline) is simpler and costs nothing. A timer costs 64 bytes
 /// plus one allocation of the size of its message.
 ///
 /// A handler id of another reactor is detected when the timer is due, and counts as a panic.

@@ -14,7 +14,7 @@
 //! | a region up to `small_file` | read into memory, then one `sendmsg` together with what precedes it |
 //! | a longer region | what precedes it with `MSG_MORE`, then `sendfile` in bounded calls |
 //! | a region that is not in memory | the same, after a worker has read it from the disk |
-//! | up to 4 KiB that another connection [relays](crate::Context::relay_to) | one `send`, after the other relays of the turn have received |
+//! | up to 4 KiB that another connection [relays](crate::Peer::relay_to) | one `send`, after the other relays of the turn have received |
 //! | more than 4 KiB that another connection relays | `send` immediately, from the buffer that received them |
 //! | bulk data that is relayed | `splice` from the pipe that received it (Linux) |
 //!

@@ -100,7 +100,7 @@ pub enum Action {
         /// Bytes to move.
         bytes: usize,
     },
-    /// Move bytes from a pipe by splice: those that a [relay](crate::Context::relay_to) has
+    /// Move bytes from a pipe by splice: those that a [relay](crate::Peer::relay_to) has
     /// received into it.
     Splice {
         /// Bytes to move.

@@ -244,7 +244,7 @@ fn a_rate_can_be_set_changed_and_lifted() {
 #[test]
 fn a_handler_sets_the_rate_of_its_own_input() {
     let mut h = Harness::new(Probe::new(|cx: &mut Context<'_>, call, _| match call {
-        Call::Open => cx.this().set_receive_rate(Some(RATE)),
+        Call::Open => cx.set_receive_rate(Some(RATE)),
         call => call.by_default(cx),
     }));
     let client = h.open();
@@ -256,7 +256,7 @@ fn a_handler_sets_the_rate_of_its_own_input() {
 fn a_handler_sets_the_rate_of_its_own_output() {
     let mut h = Harness::new(Probe::new(|cx: &mut Context<'_>, call, _| match call {
         Call::Open => {
-            cx.this().set_send_rate(Some(RATE));
+            cx.set_send_rate(Some(RATE));
             cx.send(pattern(150_000));
         }
         call => call.by_default(cx),

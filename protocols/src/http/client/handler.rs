@@ -179,7 +179,7 @@ impl<E: Exchange> Receive<Overdue, Session<E>> for Connections<E> {
 impl<E: Exchange> Receive<Settling, Session<E>> for Connections<E> {
     fn on_message(&mut self, cx: &mut Sessions<'_, Session<E>>, settling: Settling) {
         let Some((mut cx, session)) = cx.get(settling.connection) else { return };
-        if !cx.this().is_open() {
+        if !cx.is_open() {
             return;
         }
         match settling.turns {

@@ -46,7 +46,7 @@ impl<E: Exchange> Connections<E> {
         }
         match &mut session.state {
             State::Idle => {
-                log::debug!("{}: closed: bytes without a request", cx.this().describe());
+                log::debug!("{}: closed: bytes without a request", cx.describe());
                 self.close_idle(cx);
                 ControlFlow::Break(())
             }
@@ -94,7 +94,7 @@ impl<E: Exchange> Connections<E> {
             Ok(response) => {
                 (session.keeps_alive, session.length) = (response.keeps_alive(), response.length());
                 let take = running.exchange.on_response(cx, &response);
-                if cx.this().is_open() {
+                if cx.is_open() {
                     self.take_body(cx, session, take, input);
                 }
                 ControlFlow::Continue(())
@@ -122,7 +122,7 @@ impl<E: Exchange> Connections<E> {
                 State::Body(Sink::Reactor)
             }
             (Take::Relay(_), _) => {
-                log::error!("{}: a relayed response has no length", cx.this().describe());
+                log::error!("{}: a relayed response has no length", cx.describe());
                 return cx.abort();
             }
             (Take::File(file), Length::Chunked) => State::Body(Sink::chunked_file(file)),
@@ -205,7 +205,7 @@ impl<E: Exchange> Connections<E> {
                 input.consume(count);
                 let connection = cx.id();
                 running.exchange.on_piece(cx, connection, piece);
-                if sink.is_delivered() && cx.this().is_open() {
+                if sink.is_delivered() && cx.is_open() {
                     self.complete(cx, session, input.is_empty(), Received::Pieces);
                 }
             }
@@ -310,7 +310,7 @@ impl<E: Exchange> Connections<E> {
             running.exchange.on_upgrade(cx, response);
         }
         if cx.wants_input() {
-            log::error!("{}: upgraded, but not handed over", cx.this().describe());
+            log::error!("{}: upgraded, but not handed over", cx.describe());
             cx.close();
         }
         ControlFlow::Break(())

@@ -172,7 +172,7 @@ impl Framing {
     /// use sluicegate_reactor::{Bytes, Context, Sent};
     ///
     /// fn answer(cx: &mut Context<'_>, with: &Framing, body: &Bytes) -> Result<Sent, FrameError> {
-    ///     with.send(&mut cx.this(), body.clone())
+    ///     with.send(cx, body.clone())
     /// }
     /// ```
     ///

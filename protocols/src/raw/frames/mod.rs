@@ -31,7 +31,7 @@ pub use framing::{Extent, FrameError, FrameHeader, Framing, Prefix};
 ///     type Session = ();
 ///     fn on_open(&mut self, _: &mut Context<'_>) {}
 ///     fn on_frame(&mut self, cx: &mut Context<'_>, _: &mut (), frame: &[u8]) {
-///         FRAMING.send(&mut cx.this(), frame).expect("received frames can be sent");
+///         FRAMING.send(cx, frame).expect("received frames can be sent");
 ///     }
 /// }
 ///

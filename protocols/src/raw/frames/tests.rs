@@ -258,7 +258,7 @@ impl FrameHandler for Echo {
 
     fn on_frame(&mut self, cx: &mut Context<'_>, (): &mut (), frame: &[u8]) {
         let shared = Bytes::copy_from_slice(frame);
-        self.0.send(&mut cx.this(), shared).expect("one that was received can be sent");
+        self.0.send(cx, shared).expect("one that was received can be sent");
     }
 }
 
@@ -268,11 +268,11 @@ fn a_frame_leaves_with_its_header_and_a_large_one_is_not_copied() {
     impl FrameHandler for Large {
         type Session = ();
         fn on_open(&mut self, cx: &mut Context<'_>) {
-            let error = Framing::fixed(3).send(&mut cx.this(), "four");
+            let error = Framing::fixed(3).send(cx, "four");
             assert_eq!(error, Err(FrameError::TooLong { len: 4, max: 3 }));
             let framing = Framing::prefixed(Prefix::U32Be, 1 << 20);
             let large = self.0.take().expect("one client");
-            framing.send(&mut cx.this(), large).expect("a length that is allowed");
+            framing.send(cx, large).expect("a length that is allowed");
         }
         fn on_frame(&mut self, _: &mut Context<'_>, (): &mut (), _: &[u8]) {}
     }

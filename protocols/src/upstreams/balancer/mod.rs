@@ -148,11 +148,8 @@ impl Handler for Balancer {
         match header {
             Err(error) => {
                 let now = cx.now();
-                let client = cx.this();
-                self.warnings.warn(
-                    now,
-                    format_args!("{}: cannot send its address: {error}", client.describe()),
-                );
+                self.warnings
+                    .warn(now, format_args!("{}: cannot send its address: {error}", cx.describe()));
                 cx.abort();
             }
             // Those who wait come first.
@@ -201,9 +198,7 @@ impl Handler for Balancer {
             Timeout::Idle if waits => {}
             Timeout::Own => {
                 let (now, time) = (cx.now(), self.waiting_timeout);
-                let client = cx.this();
-                self.warnings
-                    .warn(now, format_args!("{}: no upstream in {time:?}", client.describe()));
+                self.warnings.warn(now, format_args!("{}: no upstream in {time:?}", cx.describe()));
                 cx.close();
             }
             Timeout::Idle => cx.close(),
