@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use slab::Slab;
@@ -230,18 +231,23 @@ pub(crate) struct Registered<H: Handler> {
 }
 
 impl<H: Handler> Registered<H> {
-    /// Gives the handler a message.
+    /// Gives the handler a message. A panic loses the message; the turn continues.
     pub(crate) fn receive<M>(&mut self, id: HandlerId<H>, turn: &mut Turn, message: M)
     where
         H: Receive<M, H::Session>,
     {
+        turn.core.ledger.messages += 1;
         let start = slow::begin(turn);
         let Registered { handler, sessions: store } = self;
-        handler.on_message(&mut Sessions { turn, handler: id.index, store }, message);
-        if let Some(start) = start {
-            slow::end(turn, start, |_| {
-                format!("{}::on_message({})", type_name::<H>(), type_name::<M>())
-            });
+        let received = catch_unwind(AssertUnwindSafe(|| {
+            handler.on_message(&mut Sessions { turn, handler: id.index, store }, message);
+        }));
+        let name = || format!("{}::on_message({})", type_name::<H>(), type_name::<M>());
+        if received.is_err() {
+            turn.core.ledger.panics += 1;
+            log::error!("{} panicked; the message is lost", name());
+        } else if let Some(start) = start {
+            slow::end(turn, start, |_| name());
         }
     }
 }

@@ -107,14 +107,10 @@ impl Handlers {
         turn.core[index].slot = NO_SESSION;
     }
 
-    /// Delivers a timer's message. A panic loses the message; the turn continues.
+    /// Delivers a timer's message.
     pub(super) fn deliver(&mut self, turn: &mut Turn, Delivery { to, open }: Delivery) {
-        turn.core.ledger.messages += 1;
-        let Some(Some(handler)) = self.0.get_mut(usize::from(to)) else { return };
-        if catch_unwind(AssertUnwindSafe(|| open(&mut **handler, turn))).is_err() {
-            turn.core.ledger.panics += 1;
-            let name = handler.name();
-            log::error!("{name}::on_message panicked on a timer's message; the message is lost");
+        if let Some(Some(handler)) = self.0.get_mut(usize::from(to)) {
+            open(&mut **handler, turn);
         }
         self.hand_over(turn);
     }

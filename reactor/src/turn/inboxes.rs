@@ -1,10 +1,9 @@
 //! The mailboxes attached to a reactor, and the delivery of their messages.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::dispatch::Handlers;
-use crate::core::{HandlerId, Then, type_name};
+use crate::core::{HandlerId, Then};
 use crate::handler::{Handler, Receive, Turn};
 use crate::sys::Waker;
 use crate::threads::doorbell::Doorbell;
@@ -35,22 +34,14 @@ impl<H: Handler + Receive<M, H::Session>, M> Inbox for HandlerInbox<H, M> {
         let mut budget = *per_turn;
         while !taken.is_empty() && budget > 0 {
             let registered = handlers.get(self.handler);
-            let all = catch_unwind(AssertUnwindSafe(|| {
-                while budget > 0
-                    && turn.hand_overs.is_empty()
-                    && let Some(message) = taken.pop_front()
-                {
-                    budget -= 1;
-                    turn.core.ledger.messages += 1;
-                    registered.receive(self.handler, turn, message);
-                }
-            }));
-            handlers.hand_over(turn);
-            if all.is_err() {
-                turn.core.ledger.panics += 1;
-                let (handler, message) = (type_name::<H>(), type_name::<M>());
-                log::error!("{handler}::on_message({message}) panicked; the message is lost");
+            while budget > 0
+                && turn.hand_overs.is_empty()
+                && let Some(message) = taken.pop_front()
+            {
+                budget -= 1;
+                registered.receive(self.handler, turn, message);
             }
+            handlers.hand_over(turn);
         }
         // The queue was not checked, and the doorbell was already answered for messages in it.
         !look || !taken.is_empty()
