@@ -1,9 +1,10 @@
-//! What a reactor measures and reports if it is asked to.
+//! What a reactor measures and reports if it is asked to, also to other threads.
 
 use std::time::Duration;
 
 use super::reactor::Reactor;
 use crate::core::{Observer, nanos};
+use crate::threads::snapshot::{LedgerReader, SharedLedger};
 
 impl Reactor {
     /// Starts to measure how long turns take, from the end of the wait to the end of the turn: see
@@ -50,5 +51,39 @@ impl Reactor {
     /// observer, each turn also takes a look at the clock.
     pub fn observe(&mut self, observer: impl Observer) {
         self.turn.core.observer = Some(Box::new(observer));
+    }
+
+    /// Returns a handle that other threads can use to read this reactor's
+    /// [`Ledger`](crate::Ledger).
+    ///
+    /// ```
+    /// # use sluicegate_reactor::Reactor;
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// let reader = reactor.ledger_reader();
+    /// let thread = std::thread::spawn(move || reader.snapshot(Duration::from_secs(10)));
+    /// while !thread.is_finished() {
+    ///     reactor.turn(Some(Duration::from_millis(10)))?;
+    /// }
+    /// assert!(thread.join().unwrap().is_some_and(|snapshot| snapshot.total.turns > 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn ledger_reader(&mut self) -> LedgerReader {
+        if self.shared_ledger.is_none() {
+            self.share_ledger(SharedLedger::new());
+        }
+        LedgerReader(self.shared_ledger.iter().map(|shared| shared.remote.clone()).collect())
+    }
+
+    /// Answers the requests of readers.
+    pub(crate) fn share_ledger(&mut self, mut shared: SharedLedger) {
+        shared.requests.queue.attach(self.inboxes.bell());
+        if self.has_stopped() {
+            shared.end(|| self.turn.snapshot());
+        }
+        self.shared_ledger = Some(shared);
     }
 }
