@@ -219,7 +219,9 @@ impl Turn {
 /// deadline](crate::Peer::set_deadline) is simpler and costs nothing. A timer costs 64 bytes
 /// plus one allocation of the size of its message.
 ///
-/// A handler id of another reactor is detected when the timer is due, and counts as a panic.
+/// # Panics
+/// Setting a timer panics if the [`HandlerId`] belongs to another reactor. This is not detected if
+/// this reactor has a handler of the same type with that number.
 ///
 /// ```
 /// use std::time::Duration;
@@ -266,6 +268,7 @@ impl Turn {
         H: Handler + Receive<M, H::Session>,
         M: 'static,
     {
+        self.assert_known(to);
         let message = Cell::new(Some(message));
         self.timers.once(self.core.now, time, Delivery::new(to, move || message.take()))
     }
@@ -282,6 +285,7 @@ impl Turn {
         H: Handler + Receive<M, H::Session>,
         M: Clone + 'static,
     {
+        self.assert_known(to);
         self.timers.every(self.core.now, period, Delivery::new(to, move || Some(message.clone())))
     }
 
