@@ -104,13 +104,9 @@ impl Connection {
 
     /// Whether it has been open. Not to be asked once its [`Special`] state was dropped.
     pub(crate) fn was_opened(&self) -> bool {
-        let is_handshaking =
-            |special: &Special| special.layer.as_ref().is_some_and(|layer| layer.handshaking);
-        self.socket != NO_FD
-            && self
-                .special
-                .as_ref()
-                .is_none_or(|special| special.attempt.is_none() && !is_handshaking(special))
+        let is_connecting = self.special.as_ref().is_some_and(|special| special.attempt.is_some());
+        let is_handshaking = self.layer_ref().is_some_and(|layer| layer.handshaking);
+        self.socket != NO_FD && !is_connecting && !is_handshaking
     }
 
     /// Whether `send` accepts bytes. Otherwise the output or the whole connection is ending.
@@ -164,14 +160,9 @@ impl Connection {
     /// can tell: nothing is being sent or received, no callback is due, and the handler waits for
     /// nothing but input.
     pub(crate) fn is_idle(&self) -> bool {
-        let busy = Flags::RESTLESS
-            .union(Flags::PAUSED)
-            .union(Flags::FULL)
-            .union(Flags::INPUT_ENDED)
-            .union(Flags::SCHEDULED);
-        self.phase == Phase::Open
-            && self.outbound.is_none()
-            && !self.ready.any(Ready::READ)
+        let busy =
+            Flags::PAUSED.union(Flags::FULL).union(Flags::INPUT_ENDED).union(Flags::SCHEDULED);
+        self.is_at_rest()
             && !self.flags.any(busy)
             && self.special.as_ref().is_none_or(|special| special.is_idle())
     }
@@ -277,20 +268,22 @@ impl Connection {
     /// Whether its bytes pass through a transport. If the kernel does the work of the transport,
     /// only those do that had arrived before.
     pub(crate) fn is_layered(&self) -> bool {
-        let layer = self.special.as_ref().and_then(|special| special.layer.as_ref());
-        layer.is_some_and(|layer| !layer.in_kernel || layer.plain.len() > 0)
+        self.layer_ref().is_some_and(|layer| !layer.in_kernel || layer.plain.len() > 0)
     }
 
     /// Whether the input has ended without the end that its transport defines.
     pub(crate) fn is_cut(&self) -> bool {
-        let layer = self.special.as_ref().and_then(|special| special.layer.as_ref());
         self.flags.any(Flags::INPUT_ENDED)
-            && layer.is_some_and(|layer| matches!(layer.end, Some(End::Cut)))
+            && self.layer_ref().is_some_and(|layer| matches!(layer.end, Some(End::Cut)))
     }
 
     /// The transport that its bytes pass through, also if the kernel does its work.
     pub(crate) fn layer(&mut self) -> Option<&mut Layer> {
         self.special.as_mut()?.layer.as_deref_mut()
+    }
+
+    fn layer_ref(&self) -> Option<&Layer> {
+        self.special.as_ref()?.layer.as_deref()
     }
 
     /// Whether its input goes elsewhere than to `on_data`.

@@ -201,7 +201,7 @@ impl Default for Limits {
 }
 
 /// The rest of a connection's quantum in one direction in the current turn.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Quantum {
     pub(crate) calls: u32,
     pub(crate) bytes: usize,
@@ -212,15 +212,8 @@ pub(crate) struct Quantum {
 }
 
 impl Quantum {
-    pub(crate) fn to_receive(limits: &Limits) -> Quantum {
-        Quantum::new(limits, limits.receive_quantum)
-    }
-
-    pub(crate) fn to_send(limits: &Limits) -> Quantum {
-        Quantum::new(limits, limits.send_quantum)
-    }
-
-    fn new(limits: &Limits, bytes: usize) -> Quantum {
+    /// The quantum of a turn, with this many bytes.
+    pub(crate) fn new(limits: &Limits, bytes: usize) -> Quantum {
         let (calls, most) = (limits.quantum_calls.max(1), limits.receive_most.max(1));
         Quantum { calls, bytes: bytes.max(1), most, metered: false }
     }

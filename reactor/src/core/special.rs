@@ -87,9 +87,7 @@ impl Special {
 
     /// Whether nothing here requires action while nothing arrives and no callback is owed.
     pub(crate) fn is_at_rest(&self) -> bool {
-        let waits =
-            matches!(self.strategy, Strategy::Stream | Strategy::Exact(_) | Strategy::Relay(_));
-        waits && self.meters.is_none()
+        matches!(self.strategy, Strategy::Stream | Strategy::Exact(_) | Strategy::Relay(_))
     }
 
     /// Whether nothing here is in progress.

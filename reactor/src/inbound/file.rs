@@ -45,8 +45,7 @@ pub(crate) fn stop_saving(core: &mut Core, index: u32) {
 
 /// Takes out the file. Later input goes to the handler.
 fn end(core: &mut Core, index: u32) -> Option<Saving> {
-    let tick = core.tick;
-    let c = &mut core[index];
+    let c = &mut core.connections[index as usize];
     let special = c.special.as_mut().filter(|s| matches!(s.strategy, Strategy::File(_)))?;
     let waited = special.waits_for_worker();
     let Strategy::File(saving) = std::mem::take(&mut special.strategy) else { return None };
@@ -54,7 +53,7 @@ fn end(core: &mut Core, index: u32) -> Option<Saving> {
     c.flags.set(Flags::REVISIT_INPUT);
     if waited {
         // Until now the peer waited for the disk.
-        c.active = tick;
+        c.active = core.tick;
     }
     core.recycle_special(index);
     deadlines::arm(core, index);
@@ -96,13 +95,8 @@ fn next_need(core: &mut Core, index: u32) -> Option<Need> {
 /// Lets a connection continue after a worker has done something for it. The wait does not count as
 /// idle time.
 fn go_on(core: &mut Core, index: u32) {
-    let tick = core.tick;
-    let c = &mut core[index];
-    c.active = tick;
-    if let Some(special) = &mut c.special {
-        special.blocked = false;
-    }
-    deadlines::arm(core, index);
+    core.special(index).blocked = false;
+    deadlines::restart_idle(core, index);
     core.request(index, Flags::REVISIT_INPUT);
 }
 

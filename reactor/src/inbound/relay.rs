@@ -189,8 +189,8 @@ fn pass_end(core: &mut Core, index: u32, to: u32) {
     } else {
         core[index].flags.clear(Flags::OWES_EOF);
         core.request(to, Flags::OUTPUT_CLOSED);
-        deadlines::half_close(core, index);
-        deadlines::half_close(core, to);
+        deadlines::restart_idle(core, index);
+        deadlines::restart_idle(core, to);
     }
 }
 

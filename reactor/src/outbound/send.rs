@@ -80,7 +80,8 @@ pub(crate) fn flush_now(core: &mut Core, index: u32) {
     if !c.can_send() {
         return;
     }
-    let mut quantum = Quantum::to_send(core.limits(c.group));
+    let limits = core.limits(c.group);
+    let mut quantum = Quantum::new(limits, limits.send_quantum);
     flush(core, index, &mut quantum);
     if core[index].can_send() {
         core.schedule(index);

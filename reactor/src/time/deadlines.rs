@@ -68,8 +68,8 @@ fn idle_time(limits: &Limits, c: &Connection) -> Option<Duration> {
     [limits.idle, half_closed].into_iter().flatten().min()
 }
 
-/// Starts the idle time of a connection again, because one direction of its relay has ended.
-pub(crate) fn half_close(core: &mut Core, index: u32) {
+/// Starts the idle time of a connection again.
+pub(crate) fn restart_idle(core: &mut Core, index: u32) {
     core[index].active = core.tick;
     arm(core, index);
 }

@@ -47,13 +47,12 @@ impl Reactor {
         c.flags.set(Flags::SCHEDULED);
         c.flags.clear(Flags::YIELDED);
         let group = &core.groups[c.group as usize];
-        core.input = Quantum::to_receive(&group.limits);
+        let limits = &group.limits;
+        core.input = Quantum::new(limits, limits.receive_quantum);
         core.input.metered = group.is_rated(c);
-        let output = Quantum::to_send(&group.limits);
-        let queued = c.outbound.is_some().then(|| Quantum::to_send(&group.limits));
-        if let Some(mut before) = queued {
-            outbound::flush(&mut self.turn.core, index, &mut before);
-        }
+        let output = Quantum::new(limits, limits.send_quantum);
+        // What is queued has a quantum of its own.
+        outbound::flush(&mut self.turn.core, index, &mut output.clone());
         Some(output)
     }
 
