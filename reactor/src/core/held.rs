@@ -11,22 +11,10 @@ use super::queue::{Queue, Segment};
 use super::special::{Special, Strategy};
 use super::{Connection, Core, Group, Phase, Spares};
 
-/// Pieces of memory that others hold too, such as a message that many connections are sent: where
-/// each ends, and its length. What is sent of a piece is taken from its front.
-#[derive(Default)]
-struct SharedPieces(Vec<(usize, usize)>);
-
-impl SharedPieces {
-    fn add(&mut self, piece: &Bytes) {
-        self.0.push((piece.as_ptr() as usize + piece.len(), piece.len()));
-    }
-
-    /// The memory of all pieces, each once.
-    fn total(mut self) -> usize {
-        self.0.sort_unstable_by(|one, other| other.cmp(one));
-        self.0.dedup_by_key(|(end, _)| *end);
-        self.0.iter().map(|(_, len)| len).sum()
-    }
+/// Identifies a piece of memory that others hold too, such as a message that many connections are
+/// sent, by its end: what is sent of a piece is taken from its front.
+fn end(piece: &Bytes) -> usize {
+    piece.as_ptr() as usize + piece.len()
 }
 
 impl Queue {
@@ -73,17 +61,19 @@ impl Core {
     /// The memory that is held for connections, in use and spare. Takes time that grows with the
     /// number of connections and of queued pieces.
     pub(crate) fn held(&self) -> u64 {
-        let mut shared = SharedPieces::default();
-        let each = self.connections.iter().map(|(_, c)| c.held_apart(|piece| shared.add(piece)));
-        let apart = each.sum::<usize>() + self.batches.held + self.spare();
-        (apart + shared.total()) as u64
+        let mut shared = HashMap::<usize, usize>::new();
+        let mut add = |piece: &Bytes| {
+            let longest = shared.entry(end(piece)).or_default();
+            *longest = piece.len().max(*longest);
+        };
+        let apart: usize = self.connections.iter().map(|(_, c)| c.held_apart(&mut add)).sum();
+        (apart + shared.values().sum::<usize>() + self.batches.held + self.spare()) as u64
     }
 
     /// The connections that can be aborted, each with the memory that it holds. A piece that
     /// several hold is divided among them: it is freed only once all of them are gone.
     pub(crate) fn holders(&self) -> Vec<(u64, u32)> {
         let alive = || self.connections.iter().filter(|(_, c)| c.phase < Phase::Ended);
-        let end = |piece: &Bytes| piece.as_ptr() as usize + piece.len();
         let mut sharers = HashMap::<usize, usize>::new();
         for (_, c) in alive() {
             c.held_apart(|piece| *sharers.entry(end(piece)).or_default() += 1);

@@ -110,14 +110,13 @@ pub trait Observer: 'static {
 pub struct Observed<'a> {
     core: &'a Core,
     index: u32,
-    c: &'a Connection,
 }
 
 impl<'a> Observed<'a> {
     /// The id, which no later connection of the reactor has.
     #[must_use]
     pub fn id(&self) -> ConnId {
-        ConnId { index: self.index, generation: self.c.generation }
+        self.core.id(self.index)
     }
 
     /// The address of the peer: what the transport says, or else the socket, which takes a system
@@ -126,25 +125,25 @@ impl<'a> Observed<'a> {
     /// # Errors
     /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
     pub fn peer(&self) -> io::Result<Address> {
-        self.core.peer_address(self.c)
+        self.core.peer_address(&self.core[self.index])
     }
 
     /// The address of the listener that has accepted the connection, if one has.
     #[must_use]
     pub fn listener(&self) -> Option<&'a Address> {
-        self.core.groups[usize::from(self.c.group)].address.as_ref()
+        self.core.groups[usize::from(self.core[self.index].group)].address.as_ref()
     }
 
     /// Bytes received so far.
     #[must_use]
     pub fn received(&self) -> u64 {
-        self.c.received
+        self.core[self.index].received
     }
 
     /// Bytes sent so far.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.c.sent
+        self.core[self.index].sent
     }
 }
 
@@ -207,9 +206,7 @@ impl Core {
     #[inline]
     fn observe(&mut self, index: u32, event: impl FnOnce(&mut dyn Observer, &Observed<'_>)) {
         if self.observer.is_some() {
-            self.tell(|observer, core| {
-                event(observer, &Observed { core, index, c: &core[index] });
-            });
+            self.tell(|observer, core| event(observer, &Observed { core, index }));
         }
     }
 

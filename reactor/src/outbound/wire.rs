@@ -138,24 +138,20 @@ impl Wire<'_> {
                 (count, bytes)
             }
             Action::Splice { bytes } => {
+                let pipe = queue.pipe();
+                let pipe = pipe.ok_or_else(|| io::Error::other("no pipe where one was planned"))?;
                 let bytes = bytes.min(self.most);
-                (self.splice(queue, bytes)?, bytes)
+                self.ledger.splice_calls += 1;
+                let count = self.kernel.splice(pipe, self.socket, bytes)?;
+                if count == 0 {
+                    return Err(io::Error::other("a pipe has lost its contents"));
+                }
+                self.ledger.splice_bytes += count as u64;
+                (count, bytes)
             }
         };
         self.ledger.short_writes += u64::from(count < asked);
         Ok(Some(count))
-    }
-
-    fn splice(&mut self, queue: &Queue, bytes: usize) -> io::Result<usize> {
-        let pipe = queue.pipe().ok_or_else(|| io::Error::other("no pipe where one was planned"))?;
-        self.ledger.splice_calls += 1;
-        match self.kernel.splice(pipe, self.socket, bytes)? {
-            0 => Err(io::Error::other("a pipe has lost its contents")),
-            count => {
-                self.ledger.splice_bytes += count as u64;
-                Ok(count)
-            }
-        }
     }
 
     /// Sends the pieces of memory at the front, and `read` bytes of the scratch buffer after them,
