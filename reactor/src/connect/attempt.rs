@@ -44,7 +44,7 @@ pub(crate) fn start(
         return id;
     }
     let layer = match made {
-        Ok(transport) => transport.map(|transport| Box::new(Layer::new(transport, false))),
+        Ok(transport) => transport.map(|transport| Box::new(Layer::new(transport))),
         Err(error) => {
             log::debug!("{id:?} to {target}: no transport: {error}");
             core.keep_failure(id.index, error);

@@ -287,8 +287,6 @@ impl Output<'_> {
 /// A transport and the bytes that it has not dealt with. A connection at rest has none of them.
 pub(crate) struct Layer {
     pub(crate) transport: Box<dyn Transport>,
-    /// Whether the connection was accepted, so that its handler has yet to be told of it.
-    pub(crate) accepted: bool,
     /// Whether the handshake is in progress, and counted in the group.
     pub(crate) handshaking: bool,
     /// The tick at which the handshake must be over.
@@ -329,10 +327,9 @@ pub(crate) enum End {
 pub(crate) const SEALED: usize = 63 << 10;
 
 impl Layer {
-    pub(crate) fn new(transport: Box<dyn Transport>, accepted: bool) -> Layer {
+    pub(crate) fn new(transport: Box<dyn Transport>) -> Layer {
         Layer {
             transport,
-            accepted,
             handshaking: false,
             until: 0,
             incoming: Chunk::default(),

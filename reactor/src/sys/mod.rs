@@ -335,6 +335,8 @@ kernel_calls! {
     unix::realtime() -> u64;
     /// 64 random bits, for anything but secrets.
     unix::random() -> u64;
+    /// The resources that this process uses. The simulated kernel reports nothing.
+    process::process() -> ProcessUsage;
 }
 
 /// Whether [`Kernel::sendfile`] exists and is non-blocking on this system.

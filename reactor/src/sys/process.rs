@@ -3,8 +3,6 @@
 use std::fs;
 use std::time::Duration;
 
-use super::Kernel;
-
 /// The resources that a process uses. Each value is `None` if the system does not report it; only
 /// Linux does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,19 +21,8 @@ pub struct ProcessUsage {
 /// The clock ticks per second of `/proc`: `USER_HZ` is 100 on every architecture that Rust has.
 const TICKS: u64 = 100;
 
-impl Kernel {
-    /// The resources that this process uses. The simulated kernel reports nothing.
-    pub(crate) fn process(&self) -> ProcessUsage {
-        match self {
-            Kernel::Os => process(),
-            #[cfg(feature = "testing")]
-            Kernel::Sim(_) => ProcessUsage::default(),
-        }
-    }
-}
-
 /// Reads `/proc/self`, which takes a few system calls, but no time that grows with the process.
-fn process() -> ProcessUsage {
+pub(super) fn process() -> ProcessUsage {
     let read = |name| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
     // Linux 6.2 has begun to report the number of entries as the size (`proc_fd_getattr`). Counting
     // them would take long in a process with many.

@@ -20,7 +20,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Event, Fd, More, Ready};
+use super::{Event, Fd, More, ProcessUsage, Ready};
 use crate::sys::Address;
 
 mod calls;
@@ -240,6 +240,10 @@ impl World {
 
     pub(crate) fn random(&self) -> u64 {
         self.0.borrow_mut().random.next()
+    }
+
+    pub(crate) fn process(&self) -> ProcessUsage {
+        ProcessUsage::default()
     }
 
     /// Creates a readiness queue that returns at most `capacity` events from a wait.

@@ -10,7 +10,7 @@ use crate::time::deadlines;
 
 /// Gives an accepted connection its transport.
 pub(crate) fn accepted(core: &mut Core, index: u32, transport: Box<dyn Transport>) {
-    core.special(index).layer = Some(Box::new(Layer::new(transport, true)));
+    core.special(index).layer = Some(Box::new(Layer::new(transport)));
     begin(core, index);
 }
 
@@ -84,11 +84,11 @@ fn finish(core: &mut Core, index: u32) -> bool {
     let (c, group) = core.pair(index);
     group.handshaking -= 1;
     group.ledger.handshakes += 1;
+    let accepted = group.connect.is_none();
     let closes = c.flags.take(Flags::CLOSE_WHEN_CONNECTED);
     c.phase = if closes { Phase::Closing } else { Phase::Open };
     let Some(layer) = c.layer() else { return false };
     layer.handshaking = false;
-    let accepted = layer.accepted;
     if !accepted && !closes {
         c.flags.set(Flags::OWES_READY);
     }
