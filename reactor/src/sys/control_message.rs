@@ -4,8 +4,7 @@
 //! are aligned for a header on all systems. The pointers into it stay raw: a reference to a header
 //! would not cover the data after it.
 
-use std::marker::PhantomData;
-use std::{io, mem, slice};
+use std::{io, iter, mem, slice};
 
 use libc::{c_int, c_uint, cmsghdr, iovec, msghdr};
 
@@ -46,21 +45,47 @@ pub(super) fn send(
     check_size(unsafe { libc::sendmsg(socket, &raw const header, NO_SIGNAL) })
 }
 
-/// Receives bytes, and the control messages that come with them.
+/// Receives bytes. Returns how many, the control messages that came with them, and whether there
+/// were more, or data of them, for which there was no room (`MSG_CTRUNC`): Linux also says so of
+/// descriptors that the process may not open.
 pub(super) fn recv<'a>(
     socket: Fd,
     buffer: &mut [u8],
     room: &'a mut [u64],
     flags: c_int,
-) -> io::Result<(usize, ControlMessages<'a>)> {
+) -> io::Result<(usize, impl Iterator<Item = ControlMessage<'a>> + use<'a>, bool)> {
     let mut piece = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let mut header = header(&mut piece, room);
     // SAFETY: the kernel writes to the buffer and to the room, which are borrowed exclusively for the
     // call, at most their lengths.
     let count = check_size(unsafe { libc::recvmsg(socket, &raw mut header, flags) })?;
     // SAFETY: `msg_control` is the room, of which the kernel has written `msg_controllen` bytes.
-    let next = unsafe { libc::CMSG_FIRSTHDR(&raw const header) };
-    Ok((count, ControlMessages { header, next, room: PhantomData }))
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(&raw const header) };
+    // The types depend on the system.
+    let written: usize = header.msg_controllen as _;
+    let end = header.msg_control.addr() + written;
+    let messages = iter::from_fn(move || {
+        let place = next;
+        if place.is_null() {
+            return None;
+        }
+        // SAFETY: the place is a complete header in the room, and aligned.
+        let head = unsafe { place.read() };
+        // SAFETY: the place is a header of this message.
+        next = unsafe { libc::CMSG_NXTHDR(&raw const header, place) };
+        // SAFETY: the place is a complete header, so the result is in the room or at its end.
+        let data = unsafe { libc::CMSG_DATA(place) }.cast_const();
+        // SAFETY: computes a number.
+        let empty = unsafe { libc::CMSG_LEN(0) } as usize;
+        // The BSDs truncate the data, but not the length in its header.
+        let (len, left): (usize, usize) = (head.cmsg_len as _, end.saturating_sub(data.addr()));
+        let len = len.saturating_sub(empty).min(left);
+        // SAFETY: these bytes are in the part of the room that the kernel has written, and the room
+        // is borrowed exclusively for `'a`.
+        let data: &'a [u8] = unsafe { slice::from_raw_parts(data, len) };
+        Some(ControlMessage { level: head.cmsg_level, kind: head.cmsg_type, data })
+    });
+    Ok((count, messages, header.msg_flags & libc::MSG_CTRUNC != 0))
 }
 
 /// The header of a message with one piece of memory, and with the whole room.
@@ -94,49 +119,4 @@ fn write(header: &mut msghdr, room: &mut [u64], message: &ControlMessage<'_>) {
     let data = unsafe { libc::CMSG_DATA(place) };
     // SAFETY: the room has space for `len` bytes there, and does not overlap the borrowed data.
     unsafe { data.copy_from_nonoverlapping(message.data.as_ptr(), message.data.len()) };
-}
-
-/// The control messages that were received.
-pub(super) struct ControlMessages<'a> {
-    /// `msg_control` is the room, of which the kernel has written `msg_controllen` bytes.
-    header: msghdr,
-    /// The header of the next control message, complete and within these bytes, or null.
-    next: *mut cmsghdr,
-    room: PhantomData<&'a mut [u64]>,
-}
-
-impl ControlMessages<'_> {
-    /// Whether there were control messages, or data of them, for which there was no room
-    /// (`MSG_CTRUNC`). Linux also reports descriptors that the process may not open.
-    pub(super) fn are_truncated(&self) -> bool {
-        self.header.msg_flags & libc::MSG_CTRUNC != 0
-    }
-}
-
-impl<'a> Iterator for ControlMessages<'a> {
-    type Item = ControlMessage<'a>;
-
-    fn next(&mut self) -> Option<ControlMessage<'a>> {
-        let place = self.next;
-        if place.is_null() {
-            return None;
-        }
-        // SAFETY: the place is a complete header in the room, and aligned.
-        let head = unsafe { place.read() };
-        // SAFETY: the place is a header of this message.
-        self.next = unsafe { libc::CMSG_NXTHDR(&raw const self.header, place) };
-        // SAFETY: the place is a complete header, so the result is in the room or at its end.
-        let data = unsafe { libc::CMSG_DATA(place) }.cast_const();
-        // SAFETY: computes a number.
-        let empty = unsafe { libc::CMSG_LEN(0) } as usize;
-        // The types depend on the system.
-        let (len, written): (usize, usize) = (head.cmsg_len as _, self.header.msg_controllen as _);
-        // The BSDs truncate the data, but not the length in its header.
-        let end = self.header.msg_control.addr() + written;
-        let len = len.saturating_sub(empty).min(end.saturating_sub(data.addr()));
-        // SAFETY: these bytes are in the part of the room that the kernel has written, and the room
-        // is borrowed exclusively for `'a`.
-        let data = unsafe { slice::from_raw_parts(data, len) };
-        Some(ControlMessage { level: head.cmsg_level, kind: head.cmsg_type, data })
-    }
 }

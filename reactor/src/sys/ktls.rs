@@ -98,20 +98,17 @@ pub(super) fn set_tls_key(socket: Fd, direction: KeyFor, key: &Key) -> io::Resul
         KeyFor::Sending => libc::TLS_TX,
         KeyFor::Receiving => libc::TLS_RX,
     };
-    let (mut info, len) = crypto_info(direction, key)?;
-    let result = set_option(socket, libc::SOL_TLS, option, &info[..len]);
+    let mut info = crypto_info(direction, key)?;
+    let result = set_option(socket, libc::SOL_TLS, option, &info);
     info.fill(0);
     std::hint::black_box(&mut info);
     result
 }
 
-/// The longest `tls12_crypto_info_*` of these ciphers.
-const CRYPTO_INFO: usize = 56;
-
-/// A `tls12_crypto_info_*`, which is also for TLS 1.3, and its length: version and cipher, then iv,
-/// key, salt and sequence number. They are arrays of bytes, so that there is no padding.
-fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<([u8; CRYPTO_INFO], usize)> {
-    let suite = key.suite();
+/// A `tls12_crypto_info_*`, which is also for TLS 1.3: version and cipher, then iv, key, salt and
+/// sequence number. They are arrays of bytes, so that there is no padding.
+fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<Vec<u8>> {
+    let suite = key.suite;
     let version = match suite.version {
         TlsVersion::Tls12 => libc::TLS_1_2_VERSION,
         TlsVersion::Tls13 => libc::TLS_1_3_VERSION,
@@ -123,10 +120,10 @@ fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<([u8; CRYPTO_INFO], u
         #[cfg(feature = "testing")]
         Cipher::Inverted => return Err(ErrorKind::Unsupported.into()),
     };
-    if key.bytes().len() != key_len(suite.cipher) {
+    if key.bytes.len() != key_len(suite.cipher) {
         return Err(ErrorKind::InvalidInput.into());
     }
-    let mut nonce = *key.nonce();
+    let mut nonce = key.nonce;
     if direction == KeyFor::Sending && suite.version == TlsVersion::Tls12 && salt_len > 0 {
         // The records carry the last 8 bytes of their nonce (RFC 5288, section 3). rustls combines
         // these bytes with the sequence number, while the kernel counts up from them. The other half
@@ -134,15 +131,9 @@ fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<([u8; CRYPTO_INFO], u
         nonce[4] ^= 0x80;
     }
     let (salt, iv) = nonce.split_at(salt_len);
-    let sequence = key.sequence().to_be_bytes();
-    let (mut info, mut len) = ([0; CRYPTO_INFO], 0);
-    let fields: [&[u8]; 6] =
-        [&version.to_ne_bytes(), &cipher.to_ne_bytes(), iv, key.bytes(), salt, &sequence];
-    for field in fields {
-        info[len..len + field.len()].copy_from_slice(field);
-        len += field.len();
-    }
-    Ok((info, len))
+    let (version, cipher) = (version.to_ne_bytes(), cipher.to_ne_bytes());
+    let sequence = key.sequence.to_be_bytes();
+    Ok([&version[..], &cipher, iv, &key.bytes, salt, &sequence].concat())
 }
 
 /// The room for the control message with the type of a record, which is one byte.
@@ -150,16 +141,13 @@ const ROOM: usize = control_message::words(1);
 
 pub(super) fn recv_record(socket: Fd, buffer: &mut [u8]) -> io::Result<Option<(u8, usize)>> {
     let mut room = [0; ROOM];
-    let (count, messages) = control_message::recv(socket, buffer, &mut room, 0)?;
-    for message in messages {
-        if (message.level, message.kind) == (libc::SOL_TLS, libc::TLS_GET_RECORD_TYPE)
-            && let [kind] = message.data
-        {
-            return Ok(Some((*kind, count)));
-        }
-    }
-    match count {
-        0 => Ok(None),
+    let (count, messages, _) = control_message::recv(socket, buffer, &mut room, 0)?;
+    let mut kinds = messages
+        .filter(|it| (it.level, it.kind) == (libc::SOL_TLS, libc::TLS_GET_RECORD_TYPE))
+        .filter_map(|it| it.data.first().copied());
+    match (kinds.next(), count) {
+        (Some(kind), _) => Ok(Some((kind, count))),
+        (None, 0) => Ok(None),
         _ => Err(io::Error::new(ErrorKind::InvalidData, "the kernel gave a record without a type")),
     }
 }

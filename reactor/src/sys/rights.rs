@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use libc::c_int;
 
-use super::control_message::{self, ControlMessage, ControlMessages};
+use super::control_message::{self, ControlMessage};
 use super::unix::{self, check, owned};
 use super::{Fd, More};
 
@@ -60,11 +60,14 @@ pub(crate) fn receive_with_rights(
     descriptors: &mut Vec<OwnedFd>,
 ) -> io::Result<usize> {
     let mut room = [0; ROOM];
-    let (count, messages) =
+    let (count, messages, is_truncated) =
         control_message::recv(from.as_raw_fd(), bytes, &mut room, RECEIVE_FLAGS)?;
-    let is_truncated = messages.are_truncated();
     // All are taken before anything can fail, so that none stays open without an owner.
-    let mut received = take_rights(messages);
+    let mut received: Vec<_> = messages
+        .filter(|message| (message.level, message.kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS))
+        .flat_map(|message| message.data.as_chunks().0)
+        .map(|number| owned(Fd::from_ne_bytes(*number)))
+        .collect();
     if is_truncated {
         let text = "more descriptors were passed than this process can take";
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
@@ -78,16 +81,6 @@ pub(crate) fn receive_with_rights(
     }
     descriptors.append(&mut received);
     Ok(count)
-}
-
-/// Takes the descriptors out of the control messages, which own them until then.
-fn take_rights(messages: ControlMessages<'_>) -> Vec<OwnedFd> {
-    let rights = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
-    messages
-        .filter(|message| (message.level, message.kind) == rights)
-        .flat_map(|message| message.data.as_chunks().0)
-        .map(|number| owned(Fd::from_ne_bytes(*number)))
-        .collect()
 }
 
 /// Who is at the other end: `SO_PEERCRED` of `unix(7)`.

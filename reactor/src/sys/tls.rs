@@ -39,46 +39,21 @@ pub enum Cipher {
     Inverted,
 }
 
-/// The longest key of a cipher.
-const LONGEST: usize = 32;
-
 /// The key of one direction of a connection.
 pub struct Key {
-    suite: Suite,
-    bytes: [u8; LONGEST],
-    len: usize,
-    nonce: [u8; 12],
-    sequence: u64,
+    pub(crate) suite: Suite,
+    pub(super) bytes: Box<[u8]>,
+    pub(super) nonce: [u8; 12],
+    pub(super) sequence: u64,
 }
 
 impl Key {
     /// Creates a key. `key` is the key of the suite's cipher, `nonce` the 12 bytes that are
     /// combined with the sequence number of a record to form its nonce (`iv` in rustls), and
     /// `sequence` the sequence number of the next record.
-    ///
-    /// # Panics
-    /// If the key is longer than 32 bytes.
     #[must_use]
     pub fn new(suite: Suite, key: &[u8], nonce: [u8; 12], sequence: u64) -> Key {
-        let (mut bytes, len) = ([0; LONGEST], key.len());
-        bytes[..len].copy_from_slice(key);
-        Key { suite, bytes, len, nonce, sequence }
-    }
-
-    pub(crate) fn suite(&self) -> Suite {
-        self.suite
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    pub(super) fn nonce(&self) -> &[u8; 12] {
-        &self.nonce
-    }
-
-    pub(super) fn sequence(&self) -> u64 {
-        self.sequence
+        Key { suite, bytes: key.into(), nonce, sequence }
     }
 }
 

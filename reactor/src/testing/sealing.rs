@@ -130,7 +130,7 @@ impl Transport for Records {
 
 impl Offload for Records {
     fn suite(&self) -> Option<Suite> {
-        Some(Records::key().suite())
+        Some(Records::key().suite)
     }
 
     fn keys(&mut self) -> Result<Keys, Error> {

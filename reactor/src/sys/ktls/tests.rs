@@ -15,8 +15,8 @@ fn key(suite: Suite) -> Key {
 macro_rules! check {
     ($info:expr, $layout:ident, $cipher:ident, $salt:expr) => {{
         use libc::$layout as Layout;
-        let (info, len) = $info;
-        assert_eq!(len, size_of::<Layout>());
+        let info: Vec<u8> = $info;
+        assert_eq!(info.len(), size_of::<Layout>());
         assert_eq!(info[2..4], libc::$cipher.to_ne_bytes());
         let at = |start: usize, len: usize| &info[start..start + len];
         let iv = &NONCE[$salt..];
@@ -53,7 +53,7 @@ fn keys_are_laid_out_as_the_kernel_has_them() {
 #[test]
 fn the_nonces_of_aes_in_tls_1_2_are_not_those_that_were_used_before() {
     let iv = |suite| {
-        let (info, _) = crypto_info(KeyFor::Sending, &key(suite)).expect("a known cipher");
+        let info = crypto_info(KeyFor::Sending, &key(suite)).expect("a known cipher");
         u64::from_be_bytes(*info[4..].first_chunk().expect("8 bytes"))
     };
     let nonce = u64::from_be_bytes(*NONCE[4..].first_chunk().expect("8 bytes"));
