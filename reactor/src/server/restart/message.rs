@@ -16,7 +16,7 @@
 //! a Unix socket's file. A listener that the old process has closed is left out. Instead of a line,
 //! the old process may say `refused` and why.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -26,7 +26,7 @@ use crate::sys::{self, MOST_RIGHTS};
 pub(super) const VERSION: u32 = 2;
 
 /// The longest line, in bytes.
-const LONGEST: usize = 4096;
+const LONGEST: u64 = 4096;
 
 /// The maximum number of listeners, and of the sockets of one: more than any server has. The line
 /// that names all of them is not longer than [`LONGEST`].
@@ -161,7 +161,7 @@ impl Offer {
         let listeners: Vec<_> = (0..count).map(entry).collect::<io::Result<_>>()?;
         let state = from.take(length)?;
         let announced: usize = listeners.iter().map(Entry::descriptors).sum();
-        let descriptors = std::mem::take(&mut from.descriptors);
+        let descriptors = std::mem::take(&mut from.0.get_mut().descriptors);
         if descriptors.len() != announced {
             let text = format!("{announced} descriptors are announced, not {}", descriptors.len());
             return Err(malformed(text));
@@ -207,57 +207,47 @@ pub(super) fn send(
 }
 
 /// Reads lines, and keeps the descriptors that come with them.
-pub(super) struct Lines<'s> {
+pub(super) struct Lines<'s>(BufReader<Incoming<'s>>);
+
+struct Incoming<'s> {
     stream: &'s UnixStream,
-    bytes: Vec<u8>,
     descriptors: Vec<OwnedFd>,
+}
+
+impl Read for Incoming<'_> {
+    /// The end of the stream is an error of kind `UnexpectedEof`.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match sys::receive_with_rights(self.stream, buffer, &mut self.descriptors) {
+            Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "it has closed the connection")),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                Err(io::Error::new(ErrorKind::TimedOut, "it did not answer in time"))
+            }
+            other => other,
+        }
+    }
 }
 
 impl Lines<'_> {
     pub(super) fn of(stream: &UnixStream) -> Lines<'_> {
-        Lines { stream, bytes: Vec::new(), descriptors: Vec::new() }
+        Lines(BufReader::new(Incoming { stream, descriptors: Vec::new() }))
     }
 
     /// The next line, without its end. An error of kind `UnexpectedEof` if the other process has
     /// ended.
     pub(super) fn next(&mut self) -> io::Result<String> {
-        loop {
-            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.bytes.drain(..=end).collect();
-                let line = std::str::from_utf8(&line[..end]);
-                return line.map(str::to_owned).map_err(|_| malformed("a line is not text"));
-            }
-            if self.bytes.len() > LONGEST {
-                return Err(malformed("a line is too long"));
-            }
-            self.receive()?;
+        let mut line = Vec::new();
+        self.0.by_ref().take(LONGEST).read_until(b'\n', &mut line)?;
+        if line.pop() != Some(b'\n') {
+            return Err(malformed("a line is too long"));
         }
+        String::from_utf8(line).map_err(|_| malformed("a line is not text"))
     }
 
     /// The next `count` bytes. The same error as that of [`next`](Lines::next).
     fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
-        while self.bytes.len() < count {
-            self.receive()?;
-        }
-        let rest = self.bytes.split_off(count);
-        Ok(std::mem::replace(&mut self.bytes, rest))
-    }
-
-    fn receive(&mut self) -> io::Result<()> {
-        let mut buffer = [0; LONGEST];
-        let received = sys::receive_with_rights(self.stream, &mut buffer, &mut self.descriptors);
-        match received {
-            Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "it has closed the connection")),
-            Ok(count) => {
-                self.bytes.extend_from_slice(&buffer[..count]);
-                Ok(())
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                Err(io::Error::new(ErrorKind::TimedOut, "it did not answer in time"))
-            }
-            Err(error) => Err(error),
-        }
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// The next line of the old process, or why it refuses.

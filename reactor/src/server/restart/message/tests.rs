@@ -103,7 +103,7 @@ fn lines_that_describe_no_offer_are_errors() {
         let error = received(text.as_bytes(), 0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{text:?}: {error}");
     }
-    let error = received(&[b'x'; 3 * LONGEST], 0).unwrap_err();
+    let error = received(&[b'x'; 3 * LONGEST as usize], 0).unwrap_err();
     assert_eq!(error.to_string(), "a line is too long");
 }
 
@@ -137,7 +137,7 @@ fn the_listeners_that_are_served_are_a_list_of_numbers() {
 #[test]
 fn the_longest_list_of_listeners_is_a_line() {
     let all: Vec<_> = (0..MOST).collect();
-    assert!(ready(&all).len() <= LONGEST);
+    assert!(ready(&all).len() <= LONGEST as usize);
     let line = ready(&all);
     assert_eq!(parse_ready(line.trim_end(), MOST).unwrap(), all);
 }
