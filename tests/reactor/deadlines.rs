@@ -249,6 +249,29 @@ fn a_slow_client_is_not_a_stalled_one() {
     }
 }
 
+#[test]
+fn a_client_that_makes_too_little_room_for_an_event_is_not_a_stalled_one() {
+    for kind in KINDS {
+        for (idle, write_stall) in [(Some(75), Some(10)), (Some(10), None), (Some(10), Some(10))] {
+            let mut h = sender(kind, limits(idle, write_stall));
+            let client = h.open();
+            h.set_room(client, 1000);
+            h.feed(client, b"x");
+            log(&mut h);
+            for second in 1..=60 {
+                h.advance(SECOND);
+                assert!(log(&mut h).is_empty(), "{kind} {idle:?} {write_stall:?}: {second} s");
+                h.set_room(client, 1000 + 10 * second);
+            }
+            // The last of the room is still used.
+            h.advance(20 * SECOND + LATE);
+            assert_eq!(h.take(client), pattern(1600), "{kind}");
+            let which = if write_stall.is_some() { "WriteStall" } else { "Idle" };
+            assert_eq!(log(&mut h)[0], format!("0 timeout {which}"), "{kind}");
+        }
+    }
+}
+
 /// Answers whatever it gets with 1000 bytes, and closes.
 fn answers_and_closes() -> Probe {
     Probe::new(|cx, call, _| match call {

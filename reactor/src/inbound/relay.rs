@@ -118,6 +118,12 @@ fn release_part(core: &mut Core, index: u32) -> bool {
     is_part
 }
 
+/// The destination that a source waits for.
+pub(crate) fn blocked_by(core: &Core, index: u32) -> Option<u32> {
+    let is_blocked = core[index].special.as_ref().is_some_and(|special| special.blocked);
+    destination(core, index).filter(|_| is_blocked).map(|(to, _)| to.index)
+}
+
 /// Whether a destination accepts bytes now.
 fn takes(to: &Connection) -> bool {
     to.outbound.is_none() && to.accepts_output()

@@ -55,7 +55,7 @@ mod wire;
 pub use crate::core::Residency;
 pub use plan::{Action, Front, MAX_PIECES, joins, plan, writes_through};
 pub(crate) use send::{
-    append, enqueue, flush, flush_later, flush_now, flush_waiting, send, write_or_join,
+    append, enqueue, flush, flush_later, flush_now, flush_waiting, offer_again, send, write_or_join,
 };
 pub(crate) use wire::transmit_sealed;
 

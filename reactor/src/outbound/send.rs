@@ -88,6 +88,23 @@ pub(crate) fn flush_now(core: &mut Core, index: u32) {
     }
 }
 
+/// Offers a socket what it has refused, before its connection counts as stalled or idle: Linux
+/// reports room only once a third of the send buffer is free (`sk_stream_is_writeable`), for which a
+/// slow reader may take minutes. Returns whether the deadline has to wait.
+pub(crate) fn offer_again(core: &mut Core, index: u32) -> bool {
+    let c = &mut core[index];
+    let before = c.ready;
+    c.ready = before.union(Ready::WRITE);
+    if before.any(Ready::WRITE) || !c.can_send() {
+        c.ready = before;
+        return false;
+    }
+    flush_now(core, index);
+    let c = &core[index];
+    let moved = c.outbound.as_ref().is_none_or(|queue| queue.progress == core.tick);
+    moved || c.ready.any(Ready::WRITE)
+}
+
 /// Sends a slice immediately on a connection with nothing queued, and appends what the socket
 /// refuses to the queue. It tries at most the send quantum, so that other connections have their
 /// turn, and nothing if a rate applies. If the socket fails, the rest of the slice is counted as

@@ -24,7 +24,8 @@
 //! open in another process too, so call [`Selector::remove`] before closing it. An event says what *may*
 //! have changed since the last one; merged and spurious events are allowed, lost ones are not.
 //! After [`Kernel::recv`] or a send has returned `WouldBlock`, an edge follows once the call can
-//! succeed. The same holds after a short receive on TCP, unless an event has reported
+//! succeed, or, for a send, once a third of the socket's buffer is free: Linux waits for that much
+//! (`sk_stream_is_writeable`), though a send would succeed with less. The same holds after a short receive on TCP, unless an event has reported
 //! [`Ready::READ_END`], [`Ready::HANGUP`] or [`Ready::URGENT`] since the last `WouldBlock`, or the
 //! kernel opens records of TLS. No edge is promised after anything else, in particular not after a
 //! short send.

@@ -2,8 +2,9 @@
 
 use super::reactor::Reactor;
 use crate::connect::attempt;
-use crate::core::{Flags, Phase, Reason, Timeout};
+use crate::core::{Core, Flags, Phase, Reason, Timeout};
 use crate::inbound;
+use crate::outbound;
 use crate::time::deadlines::{self, Deadline};
 use crate::time::rates;
 use crate::transport;
@@ -36,6 +37,11 @@ impl Reactor {
             Deadline::RateWait => core.due_rates.push(index),
             // A handler may judge a sender by what was received until its own deadline.
             Deadline::Timeout(Timeout::Idle | Timeout::Own) if inbound::look_below(core, index) => {
+                deadlines::arm(core, index);
+            }
+            Deadline::Timeout(Timeout::Idle | Timeout::WriteStall)
+                if can_send_more(core, index) =>
+            {
                 deadlines::arm(core, index);
             }
             Deadline::Timeout(which) => {
@@ -117,4 +123,11 @@ impl Reactor {
             self.handlers.deliver(&mut self.turn, delivery);
         }
     }
+}
+
+/// Whether the connection, or the one that it waits to relay to, gets rid of bytes after all.
+fn can_send_more(core: &mut Core, index: u32) -> bool {
+    let destination = inbound::blocked_by(core, index);
+    outbound::offer_again(core, index)
+        || destination.is_some_and(|to| outbound::offer_again(core, to))
 }

@@ -291,6 +291,26 @@ fn a_reader_that_stalls_for_too_long_costs_both() {
 }
 
 #[test]
+fn a_reader_that_makes_too_little_room_for_an_event_keeps_both_from_being_idle() {
+    for limits in ways() {
+        for write_stall in [None, Some(Duration::from_secs(10)), Some(Duration::from_secs(30))] {
+            let idle = Some(Duration::from_secs(10));
+            let (mut h, left, right) = joined(Limits { idle, write_stall, ..limits.clone() });
+            h.set_room(right, 1000);
+            h.feed(left, pattern(100_000));
+            for second in 1..=60 {
+                h.advance(Duration::from_secs(1));
+                h.set_room(right, 1000 + 10 * second);
+            }
+            assert_eq!((h.state(left), h.state(right)), (State::Open, State::Open));
+            h.advance(Duration::from_secs(50));
+            assert_eq!((h.state(left), h.state(right)), (State::Reset, State::Reset));
+            assert_eq!(h.take(right), pattern(1600));
+        }
+    }
+}
+
+#[test]
 fn a_hand_over_ends_the_relay_of_what_is_received_and_not_of_what_is_sent() {
     for limits in ways() {
         let make = |reactor: &mut Reactor| {

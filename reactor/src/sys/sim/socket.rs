@@ -52,7 +52,7 @@ pub(super) struct Stream {
     /// Sent by the server, not yet taken by the client.
     outbox: Vec<u8>,
     capacity: usize,
-    /// A send found no room, so the next room causes an edge.
+    /// A send found no room, so an edge follows once there is enough.
     refused: bool,
     /// The last send promised more data (`MSG_MORE`).
     held: bool,
@@ -117,7 +117,7 @@ impl Stream {
         let over = self.is_over();
         [
             (Ready::READ, ended || urgent || self.has_reached_mark()),
-            (Ready::WRITE, over || self.server != State::Open || self.room() > 0),
+            (Ready::WRITE, over || self.server != State::Open || self.is_writable()),
             (Ready::READ_END, ended),
             (Ready::HANGUP, over),
             (Ready::URGENT, urgent),
@@ -173,6 +173,12 @@ impl Stream {
 
     fn room(&self) -> usize {
         self.capacity.saturating_sub(self.outbox.len())
+    }
+
+    /// Whether there is enough room for an event: a third of the buffer (`sk_stream_is_writeable` of
+    /// Linux).
+    fn is_writable(&self) -> bool {
+        self.room() > 0 && self.room() >= self.outbox.len() / 2
     }
 }
 
@@ -394,7 +400,7 @@ impl Stream {
     }
 
     fn offer_room(&mut self) {
-        self.edge |= self.refused && self.room() > 0;
+        self.edge |= self.refused && self.is_writable();
     }
 
     pub(super) fn state(&self) -> State {
