@@ -245,7 +245,8 @@ impl Deferred {
         }
         let mut peer = cx.peer(connection);
         let sent = peer.send(&output.bytes[..]);
-        let end = peer.sent() + peer.pending();
+        let lost = if sent == Sent::Gone { output.bytes.len() as u64 } else { 0 };
+        let end = peer.sent() + peer.pending() + lost;
         let Answered { status, body, persistence, .. } = answered;
         pending.finish(FinishedResponse { status, body, end });
         peer.set_deadline(None);

@@ -133,13 +133,14 @@ impl InFlight {
     fn report_first(&mut self, sent: u64, on_sent: &mut impl FnMut(&LogRecord<'_>)) {
         let Some(entry) = self.entries.pop_front() else { return };
         self.bytes -= entry.bytes();
+        let unsent = entry.end.saturating_sub(sent);
         on_sent(&LogRecord {
             peer: self.peer,
             user: entry.user.as_deref(),
             time: entry.time,
             request_line: &entry.request_line,
             status: entry.status,
-            body_sent: sent.saturating_sub(entry.end - entry.body).min(entry.body),
+            body_sent: entry.body.saturating_sub(unsent),
             referer: entry.referer.as_deref(),
             user_agent: entry.user_agent.as_deref(),
         });

@@ -21,7 +21,8 @@ const BATCH: usize = 16 << 10;
 /// A buffer for single responses is not kept if it has grown beyond this many bytes.
 const MOST_SPARE: usize = 64 << 10;
 
-/// The output buffer. All connections of a handler share one, as it is empty between callbacks.
+/// The output buffer. All connections of a handler share one, as each callback starts with an empty
+/// one.
 pub(super) struct Output {
     /// Whole heads and short bodies for the current connection, in order.
     pub(super) bytes: Vec<u8>,
@@ -87,9 +88,10 @@ impl Output {
         }
     }
 
+    /// The same for any connection. If it has ended, its bytes stay until the next callback, so that
+    /// what follows them is not taken for sent.
     pub(super) fn flush_to(&mut self, to: &mut Destination<'_, '_>) {
-        if !self.bytes.is_empty() {
-            to.send(Outgoing::Slice(&self.bytes));
+        if !self.bytes.is_empty() && to.send(Outgoing::Slice(&self.bytes)) != Sent::Gone {
             self.bytes.clear();
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Client, Harness, State};
+use sluicegate_reactor::testing::{Client, Harness, State, Step};
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Handle, Limits, Listen, Receive, Sent, Sessions, mailbox};
 
@@ -352,6 +352,18 @@ fn row_38_a_deferred_answer_is_logged_when_it_has_left() {
     let taken = head.len() - start + h.arrived(client);
     h.reset(client);
     assert_eq!(log(&mut h), [format!("\"GET /b HTTP/1.1\" 200 {taken}")]);
+}
+
+#[test]
+fn row_38_a_deferred_answer_that_a_lost_connection_did_not_take_is_logged_as_not_sent() {
+    let (mut h, client) = held();
+    h.feed(client, get("/a"));
+    /// `EPIPE`, the same on every Unix.
+    const EPIPE: i32 = 32;
+    h.script_send(client, [Step::Errno(EPIPE)]);
+    h.post(Answer(500));
+    assert_eq!(service(&mut h).sent, [Sent::Gone]);
+    assert_eq!(log(&mut h), ["\"GET /a HTTP/1.1\" 200 -"]);
 }
 
 #[test]
