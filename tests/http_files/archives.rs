@@ -1,5 +1,6 @@
 //! Directories as tar archives.
 
+use log::Level;
 use sluicegate_protocols::testing::same_at_every_split;
 
 use super::*;
@@ -202,6 +203,48 @@ fn row_30_a_file_that_shrinks_while_it_is_archived_resets_the_connection() {
     site.files().truncate("/www/dir/a", 100_000, OLD);
     site.sent(client);
     assert_eq!(site.state(client), State::Reset);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_while_it_is_archived_resets_the_connection() {
+    let mut site = archives_of(|disk| {
+        (0..20).for_each(|i| disk.put_file(format!("/www/dir/{i}"), &noise(100_000), OLD));
+    });
+    let client = site.open();
+    site.set_room(client, 10_000);
+    site.feed(client, "GET /dir/?tar HTTP/1.1\r\nHost: h\r\n\r\n");
+    site.set_descriptor_limit(1);
+    let logged = logged::logged_in(Level::Warn, || _ = site.sent(client));
+    assert_eq!(site.state(client), State::Reset);
+    assert!(logged.iter().any(|line| line.contains(": archive not completed: dir/")), "{logged:?}");
+}
+
+#[test]
+fn what_is_removed_while_it_is_archived_is_left_out() {
+    let mut site = archives_of(|disk| {
+        (0..20).for_each(|i| disk.put_file(format!("/www/dir/{i:02}"), &noise(100_000), OLD));
+    });
+    let client = site.open();
+    site.set_room(client, 10_000);
+    site.feed(client, "GET /dir/?tar HTTP/1.1\r\nHost: h\r\n\r\n");
+    (0..20).for_each(|i| site.files().remove(format!("/www/dir/{i:02}")));
+    let entries = unpack(&body(&Answer::parse(&site.sent(client))));
+    assert!((1..20).contains(&entries.len()), "{}", entries.len());
+}
+
+#[test]
+fn directories_that_are_nested_too_deeply_reset_the_connection() {
+    for (levels, state) in [(63, State::Open), (64, State::Reset)] {
+        let nested = "a/".repeat(levels);
+        let mut site = archives_of(|disk| disk.put_file(format!("/www/{nested}file"), b"f", OLD));
+        let client = site.open();
+        site.feed(client, "GET /?tar HTTP/1.1\r\nHost: h\r\n\r\n");
+        let sent = site.sent(client);
+        assert_eq!(site.state(client), state, "{levels}");
+        if state == State::Open {
+            assert_eq!(unpack(&body(&Answer::parse(&sent))).len(), levels + 1);
+        }
+    }
 }
 
 #[test]

@@ -6,10 +6,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use sluicegate_reactor::fs::{Dir, FileKind, ReadDir, Region, is_temporary};
 
+use super::lister::status_of;
 use super::tar::{self, Kind};
+use crate::http::Status;
 
-/// The deepest nesting of directories. The walk has all of them open, and a file system that does
-/// not distinguish links from directories may have loops.
+/// The deepest nesting of directories; an archive that is deeper fails. The walk has all of them
+/// open, and a file system that does not distinguish links from directories may have loops.
 const MAX_DEPTH: usize = 64;
 
 /// An archive in progress.
@@ -69,8 +71,27 @@ impl Archive {
             return Ok(Step::Nothing);
         }
         self.path.extend_from_slice(&name);
-        // What was removed meanwhile or cannot be read is left out.
-        Ok(self.archive().unwrap_or(Step::Nothing))
+        match self.archive() {
+            Err(error) if self.is_left_out(&error) => Ok(Step::Nothing),
+            archived => archived,
+        }
+    }
+
+    /// The path of what was examined last.
+    pub(super) fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// Whether what is at `path` belongs in no archive although opening it has failed: it was
+    /// removed meanwhile, may not be read, or is neither a file nor a directory.
+    fn is_left_out(&self, error: &io::Error) -> bool {
+        match status_of(error) {
+            Some(status) => status != Status::SERVICE_UNAVAILABLE,
+            None => {
+                let metadata = self.root.metadata(OsStr::from_bytes(&self.path));
+                metadata.is_ok_and(|it| !it.is_file() && !it.is_dir())
+            }
+        }
     }
 
     /// Archives the file or directory at `path`.
@@ -79,7 +100,10 @@ impl Archive {
         let metadata = file.metadata()?;
         let (kind, len) = match metadata.kind {
             FileKind::File => (Kind::File, metadata.len),
-            FileKind::Directory if self.open.len() < MAX_DEPTH => {
+            FileKind::Directory if self.open.len() >= MAX_DEPTH => {
+                return Err(io::Error::other("directories are nested too deeply"));
+            }
+            FileKind::Directory => {
                 let entries = file.read_dir()?;
                 self.path.push(b'/');
                 self.open.push((entries, self.path.len()));

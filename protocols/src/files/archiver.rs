@@ -109,7 +109,8 @@ impl Archiver {
             }
             Err(error) => {
                 let mut client = cx.peer(active.stream.connection());
-                log::warn!("{}: an archive was not completed: {error}", client.describe());
+                let path = active.archive.path().escape_ascii();
+                log::warn!("{}: archive not completed: {path}: {error}", client.describe());
                 // What was sent must not look complete.
                 client.abort();
                 return;

@@ -93,9 +93,11 @@
 //! # Archives
 //!
 //! If [`archive`](FilesOptions::archive) is set, `?tar` on a directory returns a tar archive of
-//! everything that its listings show, except symbolic links. The archive is created while it is
-//! sent, so the response has no `Content-Length`. If a file shrinks in the meantime, the connection
-//! is reset.
+//! everything that its listings show, except symbolic links and what the server may not read. The
+//! archive is created while it is sent, so the response has no `Content-Length`. What is removed in
+//! the meantime may be missing. If a file shrinks or cannot be opened for another reason, such as
+//! a lack of descriptors, or directories are nested more than 64 levels deep, the connection is
+//! reset and a warning is logged.
 //!
 //! # Uploads
 //!
