@@ -116,12 +116,12 @@ fn pages_of_the_listed_origins_can_read_responses_and_others_cannot() {
 fn a_browser_that_asks_what_it_may_send_is_told_so() {
     let ask_first = "Origin: https://a.example\r\nAccess-Control-Request-Method: PUT\r\n";
     let cors = Some(Cors::AnyOrigin);
-    let mut site = site_of(FilesOptions { cors, ..FilesOptions::default() });
+    let mut site = site_of(FilesOptions { cors, delete: true, ..FilesOptions::default() });
     let answer = ask(&mut site, "OPTIONS /a", ask_first);
     assert_eq!((answer.status, answer.text()), (204, ""));
     assert_eq!(answer.field("Access-Control-Allow-Origin"), Some("*"));
-    let methods = answer.field("Access-Control-Allow-Methods");
-    assert_eq!((methods, answer.field("Allow")), (Some("GET, HEAD, OPTIONS, PUT"), methods));
+    assert_eq!(answer.field("Allow"), Some("GET, HEAD, OPTIONS, PUT, DELETE"));
+    assert_eq!(answer.field("Access-Control-Allow-Methods"), Some("GET, HEAD"));
     assert_eq!(answer.field("Access-Control-Allow-Headers"), Some("*, Authorization"));
     assert_eq!(answer.field("Access-Control-Max-Age"), Some("86400"));
     let answer = ask(&mut site, "OPTIONS /a", "Origin: https://a.example\r\n");

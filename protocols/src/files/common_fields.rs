@@ -56,18 +56,18 @@ impl CommonFields {
     }
 
     /// Adds the fields that allow what a browser asks for before it sends a request (section
-    /// 3.3.3). A wildcard does not include `Authorization`.
+    /// 3.3.3). Only reading is allowed: otherwise any page that a visitor opens could change the
+    /// files that the visitor's browser can reach. A wildcard does not include `Authorization`.
     pub(super) fn add_preflight<'a, 'cx>(
         &self,
         request: &Request<'_>,
         reply: Reply<'a, 'cx>,
-        methods: &str,
     ) -> Reply<'a, 'cx> {
         if !self.has_cors || request.header("Access-Control-Request-Method").is_none() {
             return reply;
         }
         reply
-            .header("Access-Control-Allow-Methods", methods)
+            .header("Access-Control-Allow-Methods", "GET, HEAD")
             .header("Access-Control-Allow-Headers", "*, Authorization")
             .header("Access-Control-Max-Age", "86400")
     }

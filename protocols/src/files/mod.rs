@@ -40,7 +40,8 @@
 //! - Each response has the [`headers`](FilesOptions::headers) of the options, except those that
 //!   refuse a request at the level of [`Http`](crate::http::Http), such as 413. With
 //!   [`cors`](FilesOptions::cors), scripts of other origins can read these responses and their
-//!   header fields, and OPTIONS answers the preflight requests of browsers.
+//!   header fields. OPTIONS answers the preflight requests of browsers, and allows only GET and
+//!   HEAD.
 //! - A file that reports a length of 0 may still have contents, like those in `/proc`. It is read
 //!   for each request, [up to a limit](FilesOptions::unsized_body).
 //!

@@ -122,7 +122,7 @@ impl Default for Resume {
 }
 
 /// Which other origins can read responses with scripts: cross-origin resource sharing (CORS).
-/// Credentials are not allowed.
+/// Credentials are not allowed, and neither are uploads and deletions: browsers do not send them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cors {
     /// All pages.

@@ -79,7 +79,7 @@ impl Service for Files {
             (Method::Get | Method::Head, _) => self.get(request, reply).map(|()| Upload::default()),
             (Method::Options, _) => {
                 let allow = self.allow(is_directory);
-                let reply = self.common_fields.add_preflight(request, reply, allow);
+                let reply = self.common_fields.add_preflight(request, reply);
                 reply.status(Status::NO_CONTENT).header("Allow", allow).send("")
             }
             (Method::Put, Some(options)) => self.put(request, reply, &options),
