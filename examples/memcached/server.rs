@@ -74,6 +74,8 @@ pub(crate) struct Session {
     /// Whether to close when nothing waits any more.
     closes: bool,
     paused: bool,
+    /// Whether the queue is full, so that `on_drain` will be called.
+    full: bool,
 }
 
 impl Memcached {
@@ -217,19 +219,19 @@ impl Memcached {
                 self.emit(cx, session);
                 return None;
             }
-            let mut full = false;
             if let Some(peer) = self.peers.owner(key) {
                 self.emit(cx, session);
                 let place = session.waiting.wait();
                 let name_and_time = &line[..get.keys];
                 self.peers.ask(peer, Some((cx.id(), place)), &[name_and_time, b" ", key], None);
-                full = session.waiting.len() >= MOST_WAITING;
             } else {
                 self.cache.get(get, key);
-                if self.cache.reply.value.is_some() || self.cache.reply.text.len() >= CHUNK {
-                    full = self.emit(cx, session) || session.waiting.len() >= MOST_WAITING;
+                if self.cache.reply.value.is_none() && self.cache.reply.text.len() < CHUNK {
+                    continue;
                 }
+                self.emit(cx, session);
             }
+            let full = session.full || session.waiting.len() >= MOST_WAITING;
             if full && words.clone().next().is_some() {
                 return Some(line.len() - words.rest().len());
             }
@@ -243,21 +245,21 @@ impl Memcached {
         None
     }
 
-    /// Sends the reply, or lets it wait for those before it. Returns whether the queue is full.
+    /// Sends the reply, or lets it wait for those before it.
     #[inline]
-    fn emit(&mut self, cx: &mut Context<'_>, session: &mut Session) -> bool {
+    fn emit(&mut self, cx: &mut Context<'_>, session: &mut Session) {
         let reply = &mut self.cache.reply;
         if reply.text.is_empty() && reply.value.is_none() {
-            return false;
+            return;
         }
         if session.waiting.is_empty() {
-            return send(cx, reply) == Sent::Full;
+            session.full |= send(cx, reply) == Sent::Full;
+            return;
         }
         // The reply keeps its buffer, which would have to grow again.
         let text = self.spare.copy(&reply.text);
         session.waiting.add(Reply { text, value: reply.value.take() });
         reply.text.clear();
-        false
     }
 
     /// Sends the reply and the complete responses behind it. They are joined, so that the `END` of a
@@ -266,7 +268,7 @@ impl Memcached {
         let reply = &mut self.cache.reply;
         while let Some(complete) = session.waiting.next() {
             if reply.value.is_some() || reply.text.len() >= CHUNK {
-                send(cx, reply);
+                session.full |= send(cx, reply) == Sent::Full;
             }
             match complete {
                 Complete::Reply(next) => {
@@ -282,12 +284,12 @@ impl Memcached {
                 }
             }
         }
-        send(cx, reply);
+        session.full |= send(cx, reply) == Sent::Full;
     }
 
-    /// Continues a `get` that has waited.
+    /// Continues a `get` that has waited, if the queue has room.
     pub(crate) fn go_on(&mut self, cx: &mut Context<'_>, session: &mut Session) {
-        if session.next_key > 0 {
+        if session.next_key > 0 && !session.full {
             self.cache.store.set_now(cx.now().as_secs());
             let from = mem::take(&mut session.next_key);
             let line = mem::take(&mut session.line);
@@ -369,6 +371,7 @@ impl LineHandler for Memcached {
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        session.full = false;
         self.go_on(cx, session);
     }
 

@@ -59,3 +59,24 @@ fn keys_of_both_parts_are_answered_in_order() {
     // Responses that wait are copied to the buffers of the first ones.
     assert!(ask(&mut h, client, &request) == expected);
 }
+
+#[test]
+fn row_12_a_get_of_many_keys_of_another_part_waits_for_room() {
+    let mut h = cache_of_two();
+    let client = h.open();
+    let value = "v".repeat(5000);
+    let keys = || ["a", "b", "c", "d", "e", "f", "g", "h"].into_iter();
+    for key in keys() {
+        assert_eq!(ask(&mut h, client, &format!("set {key} 0 0 5000\n{value}\n")), "STORED\n");
+    }
+    h.set_room(client, 0);
+    let many: Vec<_> = keys().cycle().take(8000).collect();
+    h.feed(client, crlf(&format!("get {}\nmn\n", many.join(" "))));
+    // As many values as may wait for the other part, and a full queue.
+    let queued = h.ledger().pending();
+    assert!(queued < 65 * 5020 + (128 << 10), "{queued}");
+    h.set_room(client, 50_000);
+    let expected: String =
+        many.iter().map(|key| format!("VALUE {key} 0 5000\n{value}\n")).collect();
+    assert!(plain(h.sent(client)) == expected + "END\nMN\n");
+}
