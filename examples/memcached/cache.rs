@@ -234,6 +234,13 @@ impl Cache {
         }
     }
 
+    /// Removes the item of a key, if it is there, which no client has asked for.
+    pub(crate) fn remove(&mut self, key: &[u8]) {
+        if let Some(index) = self.store.find(key) {
+            self.store.remove(index);
+        }
+    }
+
     fn touch(&mut self, key: &[u8], exptime: i64) {
         self.counters.cmd_touch += 1;
         match self.store.find(key) {

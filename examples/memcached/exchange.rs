@@ -8,7 +8,8 @@ use sluicegate_reactor::{Context, Receive, Sessions, Turn};
 use super::cache::Reply;
 use super::command::{self, Command, Stats, Words};
 use super::counters::Counters;
-use super::peers::{Batch, Message};
+use super::item::Blob;
+use super::peers::{Batch, Message, Task};
 use super::server::{MOST_WAITING, Memcached, Session};
 use super::statistics;
 use super::waiting::Gathered;
@@ -30,7 +31,7 @@ impl Memcached {
         };
         let place = session.waiting.gather(self.peers.others().count(), gathered);
         for peer in self.peers.others() {
-            self.peers.ask(peer, Some((cx.id(), place)), &[line], None);
+            self.peers.ask(peer, Some((cx.id(), place)), &[line], Task::Run(None));
         }
         self.send_complete(cx, session);
     }
@@ -51,26 +52,42 @@ impl Memcached {
         }
     }
 
-    /// Runs the lines that another reactor has sent.
+    /// Does what another reactor has asked for.
     fn serve(&mut self, cx: &mut Turn, batch: &mut Batch) {
         for request in mem::take(&mut batch.requests) {
-            let line = &batch.text[request.line];
-            let mut counters = None;
-            match command::parse(line) {
-                Ok(Command::Get(get)) => {
-                    let key = Words::new(&line[get.keys..]).next().unwrap_or_default();
-                    self.cache.get(&get, key);
+            let text = &batch.text[request.text];
+            let counters = match request.task {
+                Task::Run(blob) => self.run_line(cx, text, blob),
+                Task::Remove => {
+                    self.cache.remove(text);
+                    None
                 }
-                Ok(command) if command.key().is_some() => self.cache.run(&command, request.blob),
-                Ok(command) => counters = self.run_part(cx, &command),
-                Err(refused) => self.cache.reply.push(refused.response),
-            }
+            };
             let Reply { text, value } = &mut self.cache.reply;
             if let Some(to) = request.to {
                 self.peers.answer(batch.from, to, text, value.take(), counters);
             }
             (*value, _) = (None, text.clear());
         }
+    }
+
+    /// Runs a line that another reactor has sent.
+    fn run_line(
+        &mut self,
+        cx: &mut Turn,
+        line: &[u8],
+        blob: Option<Blob>,
+    ) -> Option<Box<Counters>> {
+        match command::parse(line) {
+            Ok(Command::Get(get)) => {
+                let key = Words::new(&line[get.keys..]).next().unwrap_or_default();
+                self.cache.get(&get, key);
+            }
+            Ok(command) if command.key().is_some() => self.cache.run(&command, blob),
+            Ok(command) => return self.run_part(cx, &command),
+            Err(refused) => self.cache.reply.push(refused.response),
+        }
+        None
     }
 
     /// Passes on what another reactor has answered.

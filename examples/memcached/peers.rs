@@ -32,13 +32,21 @@ pub(crate) struct Batch {
 /// A connection, and the place of the response among those that wait.
 pub(crate) type Place = (ConnId, u32);
 
-/// A line that another reactor is to run.
+/// What another reactor is to do.
 pub(crate) struct Request {
     /// Where the response goes. `None` if there is none.
     pub(crate) to: Option<Place>,
-    pub(crate) line: Range<usize>,
-    /// The item that the line stores.
-    pub(crate) blob: Option<Blob>,
+    /// A line or a key.
+    pub(crate) text: Range<usize>,
+    pub(crate) task: Task,
+}
+
+/// What to do with the text of a request.
+pub(crate) enum Task {
+    /// Run the line, with the item that it stores.
+    Run(Option<Blob>),
+    /// Remove the item of the key.
+    Remove,
 }
 
 /// The response to a line.
@@ -87,18 +95,12 @@ impl Peers {
         (owner != self.own).then_some(owner)
     }
 
-    /// Asks another reactor to run a line, which is made up of parts.
-    pub(crate) fn ask(
-        &mut self,
-        peer: usize,
-        to: Option<Place>,
-        line: &[&[u8]],
-        blob: Option<Blob>,
-    ) {
+    /// Asks another reactor to do something with a text, which is made up of parts.
+    pub(crate) fn ask(&mut self, peer: usize, to: Option<Place>, text: &[&[u8]], task: Task) {
         let batch = &mut self.batches[peer];
         let start = batch.text.len();
-        line.iter().for_each(|part| batch.text.extend_from_slice(part));
-        batch.requests.push(Request { to, line: start..batch.text.len(), blob });
+        text.iter().for_each(|part| batch.text.extend_from_slice(part));
+        batch.requests.push(Request { to, text: start..batch.text.len(), task });
         if !self.flushes {
             // If the mailbox is full, the next message in it flushes too.
             self.flushes = self.handles[self.own].post(Message::Flush).is_ok();

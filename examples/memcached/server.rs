@@ -10,7 +10,7 @@ use sluicegate_reactor::*;
 use super::cache::{Cache, Reply};
 use super::command::{self, BAD_FORMAT, Command, Get, Mode, Refused, Stats, Words};
 use super::item::{Blob, END};
-use super::peers::{Message, Peers};
+use super::peers::{Message, Peers, Task};
 use super::statistics;
 use super::store::Store;
 use super::waiting::{Complete, Gathered, Spare, Waiting};
@@ -164,23 +164,14 @@ impl Memcached {
 
     /// Removes the item that a value over the limit was to replace: it is out of date.
     fn drop_old(&mut self, command: &Command<'_>) {
-        let (key, line): (_, [&[u8]; 3]) = match command {
-            Command::Set(set) if set.mode == Mode::Set && set.cas.is_none() => {
-                (set.key, [b"md ", set.key, b""])
-            }
-            Command::Meta(meta) if meta.flags.mode == Mode::Set => {
-                let is_encoded: &[u8] = if meta.flags.has(b'b') { b" b" } else { b"" };
-                (meta.key(), [b"md ", meta.word, is_encoded])
-            }
+        let key = match command {
+            Command::Set(set) if set.mode == Mode::Set && set.cas.is_none() => set.key,
+            Command::Meta(meta) if meta.flags.mode == Mode::Set => meta.key(),
             _ => return,
         };
         match self.peers.owner(key) {
-            Some(peer) => self.peers.ask(peer, None, &line, None),
-            None => {
-                if let Some(index) = self.cache.store.find(key) {
-                    self.cache.store.remove(index);
-                }
-            }
+            Some(peer) => self.peers.ask(peer, None, &[key], Task::Remove),
+            None => self.cache.remove(key),
         }
     }
 
@@ -197,7 +188,7 @@ impl Memcached {
             None => self.cache.run(command, blob),
             Some(peer) => {
                 let to = (!command.is_silent()).then(|| (cx.id(), session.waiting.wait()));
-                self.peers.ask(peer, to, line, blob);
+                self.peers.ask(peer, to, line, Task::Run(blob));
             }
         }
     }
@@ -221,9 +212,9 @@ impl Memcached {
             }
             if let Some(peer) = self.peers.owner(key) {
                 self.emit(cx, session);
-                let place = session.waiting.wait();
+                let to = Some((cx.id(), session.waiting.wait()));
                 let name_and_time = &line[..get.keys];
-                self.peers.ask(peer, Some((cx.id(), place)), &[name_and_time, b" ", key], None);
+                self.peers.ask(peer, to, &[name_and_time, b" ", key], Task::Run(None));
             } else {
                 self.cache.get(get, key);
                 if self.cache.reply.value.is_none() && self.cache.reply.text.len() < CHUNK {

@@ -80,3 +80,20 @@ fn row_12_a_get_of_many_keys_of_another_part_waits_for_room() {
         many.iter().map(|key| format!("VALUE {key} 0 5000\n{value}\n")).collect();
     assert!(plain(h.sent(client)) == expected + "END\nMN\n");
 }
+
+#[test]
+fn row_10_a_value_over_the_limit_removes_the_old_one_and_counts_no_command() {
+    let mut h = cache_of_two();
+    let client = h.open();
+    let large = format!("{}\n", "v".repeat((1 << 20) + 1));
+    for key in 0..8 {
+        ask(&mut h, client, &format!("set {key} 0 0 1\nx\n"));
+        let refused = ask(&mut h, client, &format!("set {key} 0 0 1048577\n{large}"));
+        assert_eq!(refused, "SERVER_ERROR object too large for cache\n");
+        assert_eq!(ask(&mut h, client, &format!("get {key}\n")), "END\n", "key {key}");
+    }
+    let stats = ask(&mut h, client, "stats\n");
+    for line in ["cmd_meta 0", "delete_hits 0", "delete_misses 0", "store_too_large 8"] {
+        assert!(stats.contains(&format!("STAT {line}\n")), "{line} in {stats}");
+    }
+}
