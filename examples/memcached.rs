@@ -22,8 +22,6 @@
 
 use std::process::ExitCode;
 
-use sluicegate_reactor::mailbox;
-
 #[path = "memcached/cache.rs"]
 mod cache;
 #[path = "memcached/command.rs"]
@@ -61,7 +59,7 @@ pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
         let settings = options.settings()?;
         let threads = settings.threads;
-        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| mailbox()).unzip();
+        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| peers::mailbox()).unzip();
         // A single thread needs no mailbox, and its reactor need not look into one.
         let handles = if threads > 1 { handles } else { Vec::new() };
         let limits = Memcached::limits(&settings);

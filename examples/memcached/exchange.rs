@@ -31,7 +31,8 @@ impl Memcached {
         };
         let place = session.waiting.gather(self.peers.others().count(), gathered);
         for peer in self.peers.others() {
-            self.peers.ask(peer, Some((cx.id(), place)), &[line], Task::Run(None));
+            let to = (cx.id(), place);
+            self.peers.ask(cx, peer, to, &[line], Task::Run(None));
         }
         self.send_complete(cx, session);
     }
@@ -64,10 +65,8 @@ impl Memcached {
                 }
             };
             let Reply { text, value } = &mut self.cache.reply;
-            if let Some(to) = request.to {
-                self.peers.answer(batch.from, to, text, value.take(), counters);
-            }
-            (*value, _) = (None, text.clear());
+            self.peers.answer(batch.from, request.to, text, value.take(), counters);
+            text.clear();
         }
     }
 

@@ -2,15 +2,28 @@
 //!
 //! What a reactor has for another one goes into one [`Batch`] per turn: the lines that the other
 //! is to run, and the responses to lines that it has sent. The batch is posted when the turn
-//! delivers its messages, so the mailbox is locked once for any number of commands.
+//! delivers its messages, so the mailbox is locked once for many commands.
 
 use std::ops::Range;
 
-use sluicegate_reactor::{Bytes, ConnId, Handle, PostError, Turn};
+use sluicegate_reactor::{
+    Bytes, ConnId, Handle, Mailbox, MailboxLimits, PostError, Turn, mailbox_with,
+};
 
 use super::counters::Counters;
 use super::item::Blob;
 use super::store;
+
+/// The maximum number of requests in a batch, which are all run in one callback.
+pub(crate) const MAX_REQUESTS: usize = 256;
+/// The maximum number of batches that a reactor handles before it returns to its connections: a few
+/// milliseconds of work.
+pub(crate) const BATCHES_PER_TURN: usize = 32;
+
+/// Creates the mailbox of a reactor.
+pub(crate) fn mailbox() -> (Handle<Message>, Mailbox<Message>) {
+    mailbox_with(&MailboxLimits { per_turn: BATCHES_PER_TURN, ..MailboxLimits::default() })
+}
 
 /// What the reactors post to each other.
 pub(crate) enum Message {
@@ -34,8 +47,9 @@ pub(crate) type Place = (ConnId, u32);
 
 /// What another reactor is to do.
 pub(crate) struct Request {
-    /// Where the response goes. `None` if there is none.
-    pub(crate) to: Option<Place>,
+    /// Where the response goes. That of a silent command is empty: it tells the connection that
+    /// the command has run, so that a client cannot send more commands than can be run.
+    pub(crate) to: Place,
     /// A line or a key.
     pub(crate) text: Range<usize>,
     pub(crate) task: Task,
@@ -96,12 +110,21 @@ impl Peers {
     }
 
     /// Asks another reactor to do something with a text, which is made up of parts.
-    pub(crate) fn ask(&mut self, peer: usize, to: Option<Place>, text: &[&[u8]], task: Task) {
+    pub(crate) fn ask(
+        &mut self,
+        cx: &mut Turn,
+        peer: usize,
+        to: Place,
+        text: &[&[u8]],
+        task: Task,
+    ) {
         let batch = &mut self.batches[peer];
         let start = batch.text.len();
         text.iter().for_each(|part| batch.text.extend_from_slice(part));
         batch.requests.push(Request { to, text: start..batch.text.len(), task });
-        if !self.flushes {
+        if batch.requests.len() >= MAX_REQUESTS {
+            self.post(cx, peer);
+        } else if !self.flushes {
             // If the mailbox is full, the next message in it flushes too.
             self.flushes = self.handles[self.own].post(Message::Flush).is_ok();
         }
@@ -125,21 +148,27 @@ impl Peers {
     /// Posts the batches.
     pub(crate) fn flush(&mut self, cx: &mut Turn) {
         self.flushes = false;
-        for (handle, batch) in self.handles.iter().zip(&mut self.batches) {
-            if batch.requests.is_empty() && batch.answers.is_empty() {
-                continue;
+        for peer in 0..self.batches.len() {
+            let batch = &self.batches[peer];
+            if !batch.requests.is_empty() || !batch.answers.is_empty() {
+                self.post(cx, peer);
             }
-            let empty = Batch { from: self.own, ..Batch::default() };
-            let full = std::mem::replace(batch, empty);
-            match handle.post(Message::Batch(full)) {
-                // The next flush tries again, that of the tick at the latest.
-                Err(PostError::Full(Message::Batch(refused))) => *batch = refused,
-                Err(PostError::Stopped(Message::Batch(refused))) => {
-                    let waiting = refused.requests.into_iter().filter_map(|request| request.to);
-                    waiting.for_each(|(connection, _)| cx.peer(connection).abort());
+        }
+    }
+
+    /// Posts what there is for one reactor.
+    fn post(&mut self, cx: &mut Turn, peer: usize) {
+        let empty = Batch { from: self.own, ..Batch::default() };
+        let full = std::mem::replace(&mut self.batches[peer], empty);
+        match self.handles[peer].post(Message::Batch(full)) {
+            // The next flush tries again, that of the tick at the latest.
+            Err(PostError::Full(Message::Batch(refused))) => self.batches[peer] = refused,
+            Err(PostError::Stopped(Message::Batch(refused))) => {
+                for Request { to: (connection, _), .. } in refused.requests {
+                    cx.peer(connection).abort();
                 }
-                _ => {}
             }
+            _ => {}
         }
     }
 }

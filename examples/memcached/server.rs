@@ -134,7 +134,7 @@ impl Memcached {
             }
             _ => {
                 if let Some(len) = command.value_len() {
-                    return self.expect_value(session, line, command, len);
+                    return self.expect_value(cx, session, line, command, len);
                 }
                 self.run(cx, session, &[line], command, None);
             }
@@ -146,6 +146,7 @@ impl Memcached {
     /// Keeps the line of a storage command until its value is there.
     fn expect_value(
         &mut self,
+        cx: &mut Context<'_>,
         session: &mut Session,
         line: &[u8],
         command: &Command<'_>,
@@ -157,20 +158,23 @@ impl Memcached {
             return Ok(Next::Whole(len + END.len()));
         }
         self.cache.counters.store_too_large += 1;
-        self.drop_old(command);
+        self.drop_old(cx, session, command);
         let response = if command.is_silent() { "" } else { TOO_LARGE };
         Err(Refused { response, swallow: (len + END.len()) as u64 })
     }
 
     /// Removes the item that a value over the limit was to replace: it is out of date.
-    fn drop_old(&mut self, command: &Command<'_>) {
+    fn drop_old(&mut self, cx: &mut Context<'_>, session: &mut Session, command: &Command<'_>) {
         let key = match command {
             Command::Set(set) if set.mode == Mode::Set && set.cas.is_none() => set.key,
             Command::Meta(meta) if meta.flags.mode == Mode::Set => meta.key(),
             _ => return,
         };
         match self.peers.owner(key) {
-            Some(peer) => self.peers.ask(peer, None, &[key], Task::Remove),
+            Some(peer) => {
+                let to = (cx.id(), session.waiting.wait());
+                self.peers.ask(cx, peer, to, &[key], Task::Remove);
+            }
             None => self.cache.remove(key),
         }
     }
@@ -187,8 +191,8 @@ impl Memcached {
         match command.key().and_then(|key| self.peers.owner(key)) {
             None => self.cache.run(command, blob),
             Some(peer) => {
-                let to = (!command.is_silent()).then(|| (cx.id(), session.waiting.wait()));
-                self.peers.ask(peer, to, line, Task::Run(blob));
+                let to = (cx.id(), session.waiting.wait());
+                self.peers.ask(cx, peer, to, line, Task::Run(blob));
             }
         }
     }
@@ -212,9 +216,9 @@ impl Memcached {
             }
             if let Some(peer) = self.peers.owner(key) {
                 self.emit(cx, session);
-                let to = Some((cx.id(), session.waiting.wait()));
+                let to = (cx.id(), session.waiting.wait());
                 let name_and_time = &line[..get.keys];
-                self.peers.ask(peer, to, &[name_and_time, b" ", key], Task::Run(None));
+                self.peers.ask(cx, peer, to, &[name_and_time, b" ", key], Task::Run(None));
             } else {
                 self.cache.get(get, key);
                 if self.cache.reply.value.is_none() && self.cache.reply.text.len() < CHUNK {

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sluicegate_reactor::Listen;
 use sluicegate_reactor::testing::simulation::Client;
 use sluicegate_reactor::testing::{Sim, Simulation};
-use sluicegate_reactor::{Listen, mailbox};
 
 use crate::watched::Watched;
 
 #[path = "../../examples/memcached.rs"]
 mod example;
-use example::peers::Message;
+use example::peers::mailbox;
 use example::server::{Memcached, Settings, TICK, Tick};
 
 /// What runs the example is compiled here, too, and not called.
@@ -30,8 +30,7 @@ const SETTINGS: Settings = Settings {
 
 /// A cache that two reactors share.
 fn serve(sim: &mut Sim) {
-    let (handles, mailboxes): (Vec<_>, Vec<_>) =
-        ADDRESSES.map(|_| mailbox::<Message>()).into_iter().unzip();
+    let (handles, mailboxes): (Vec<_>, Vec<_>) = ADDRESSES.map(|_| mailbox()).into_iter().unzip();
     for (number, mailbox) in mailboxes.into_iter().enumerate() {
         let listen = Listen { limits: Memcached::limits(&SETTINGS), ..Listen::default() };
         let handles = handles.clone();

@@ -1,30 +1,57 @@
 //! Two parts of a cache, which ask each other for the keys that they do not have.
 
-use sluicegate_reactor::mailbox;
+use sluicegate_reactor::{Context, Handle, Handler, Input, Mailbox, Reactor, Receive, Sessions};
 
-use super::example::peers::Message;
+use super::example::peers::{BATCHES_PER_TURN, Batch, MAX_REQUESTS, Message, mailbox};
+use super::example::server::MOST_WAITING;
 use super::*;
 
-/// Both parts in one reactor. Clients are served by the first.
-fn cache_of_two() -> Cache {
-    let settings = Settings { threads: 2, ..SETTINGS };
-    let listen = Listen { limits: Memcached::limits(&settings), ..Listen::default() };
+const TWO: Settings = Settings { threads: 2, ..SETTINGS };
+
+/// The first part of a cache, which serves the clients, in a reactor with something that gets the
+/// messages to the second one.
+fn first_of_two(
+    second: impl FnOnce(&mut Reactor, Mailbox<Message>, &Vec<Handle<Message>>),
+) -> Cache {
+    let listen = Listen { limits: Memcached::limits(&TWO), ..Listen::default() };
     Harness::build(
         &listen,
         |_| {},
         |reactor| {
-            let (handles, [first, second]) = {
-                let (one, first) = mailbox::<Message>();
-                let (other, second) = mailbox::<Message>();
-                (vec![one, other], [first, second])
-            };
-            let served = reactor.register(Memcached::new(settings, 0, handles.clone()));
-            let other = reactor.register(Memcached::new(settings, 1, handles));
+            let ((one, first), (other, mailbox)) = (mailbox(), mailbox());
+            let handles = vec![one, other];
+            let served = reactor.register(Memcached::new(TWO, 0, handles.clone()));
             reactor.attach(first, served);
-            reactor.attach(second, other);
+            second(reactor, mailbox, &handles);
             served
         },
     )
+}
+
+/// Both parts in one reactor.
+fn cache_of_two() -> Cache {
+    first_of_two(|reactor, mailbox, handles| {
+        let other = reactor.register(Memcached::new(TWO, 1, handles.clone()));
+        reactor.attach(mailbox, other);
+    })
+}
+
+/// A second part that answers nothing. It notes how many requests each batch has.
+struct Busy(Vec<usize>);
+
+impl Handler for Busy {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+}
+
+impl Receive<Message> for Busy {
+    fn on_message(&mut self, _: &mut Sessions<'_>, message: Message) {
+        let Message::Batch(batch) = message else { return };
+        self.0.push(batch.requests.len());
+    }
 }
 
 #[test]
@@ -96,4 +123,41 @@ fn row_10_a_value_over_the_limit_removes_the_old_one_and_counts_no_command() {
     for line in ["cmd_meta 0", "delete_hits 0", "delete_misses 0", "store_too_large 8"] {
         assert!(stats.contains(&format!("STAT {line}\n")), "{line} in {stats}");
     }
+}
+
+#[test]
+fn row_12_silent_commands_wait_for_a_part_that_is_busy() {
+    let mut busy = None;
+    let mut h = first_of_two(|reactor, mailbox, _| {
+        let other = reactor.register(Busy(Vec::new()));
+        reactor.attach(mailbox, other);
+        busy = Some(other);
+    });
+    let commands: String = (0..10).map(|key| format!("incr {key} 1 noreply\n")).collect();
+    let commands = crlf(&commands.repeat(1000));
+    let clients: Vec<_> = (0..20).map(|_| h.open()).collect();
+    h.at_once(|h| clients.iter().for_each(|client| h.feed(*client, &commands)));
+    for client in &clients {
+        assert!(h.unread(*client) > commands.len() / 2);
+    }
+    let batches = &h.reactor().handler(busy.expect("a second part")).0;
+    assert_eq!(batches.iter().sum::<usize>(), clients.len() * MOST_WAITING);
+    assert!(batches.iter().all(|requests| *requests <= MAX_REQUESTS), "{batches:?}");
+}
+
+#[test]
+fn row_12_connections_are_served_between_the_batches_of_another_part() {
+    let mut own = None;
+    let mut h = first_of_two(|reactor, mailbox, handles| {
+        let other = reactor.register(Busy(Vec::new()));
+        reactor.attach(mailbox, other);
+        own = Some(handles[0].clone());
+    });
+    let own = own.expect("a handle");
+    for _ in 0..BATCHES_PER_TURN + 1 {
+        assert!(own.post(Message::Batch(Batch::default())).is_ok());
+    }
+    h.turn();
+    assert_eq!(h.ledger().messages, BATCHES_PER_TURN as u64);
+    h.run();
 }
