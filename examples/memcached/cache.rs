@@ -71,11 +71,13 @@ pub(crate) struct Cache {
     pub(crate) store: Store,
     pub(crate) counters: Counters,
     pub(crate) reply: Reply,
+    /// The longest value in bytes.
+    max_value: usize,
 }
 
 impl Cache {
-    pub(crate) fn new(store: Store) -> Cache {
-        Cache { store, counters: Counters::default(), reply: Reply::default() }
+    pub(crate) fn new(store: Store, max_value: usize) -> Cache {
+        Cache { store, counters: Counters::default(), reply: Reply::default(), max_value }
     }
 
     /// Runs a command of one key, with the item that it stores, if it does. The response is added
@@ -177,14 +179,8 @@ impl Cache {
         allowed?;
         let stored = match (mode, found) {
             (_, None) => self.store.insert(blob, flags),
-            (Mode::Append, Some(index)) => {
-                let old = &self.store.get(index).blob;
-                let joined = Blob::joined(old.key(), &[old.value(), blob.ended()]);
-                self.store.replace(index, joined).map(|()| index)
-            }
-            (Mode::Prepend, Some(index)) => {
-                let old = &self.store.get(index).blob;
-                let joined = Blob::joined(old.key(), &[blob.value(), old.ended()]);
+            (Mode::Append | Mode::Prepend, Some(index)) => {
+                let joined = self.join(index, &blob, mode)?;
                 self.store.replace(index, joined).map(|()| index)
             }
             (_, Some(index)) => self.store.replace(index, blob).map(|()| {
@@ -196,13 +192,25 @@ impl Cache {
         };
         let index = stored.inspect_err(|_| {
             self.counters.store_no_memory += 1;
-            // The old value is out of date.
-            if let Some(index) = found {
+            // The old value is out of date if all of it was to be replaced.
+            if let Some(index) = found.filter(|_| mode == Mode::Set) {
                 self.store.remove(index);
             }
         })?;
         self.counters.total_items += 1;
         Ok(index)
+    }
+
+    /// Adds to the value of an item, at its end or at its start.
+    fn join(&mut self, index: u32, added: &Blob, mode: Mode) -> Result<Blob, NotStored> {
+        let old = &self.store.get(index).blob;
+        if old.value().len() + added.value().len() > self.max_value {
+            self.counters.store_too_large += 1;
+            // As in memcached, this is no error.
+            return Err(NotStored::Condition);
+        }
+        let (first, second) = if mode == Mode::Append { (old, added) } else { (added, old) };
+        Ok(Blob::joined(old.key(), &[first.value(), second.ended()]))
     }
 
     /// Compares the CAS number of an item, and counts the result.

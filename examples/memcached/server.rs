@@ -88,7 +88,7 @@ impl Memcached {
     ) -> Lines<Memcached> {
         let store = Store::new(settings.memory / settings.threads, settings.seed);
         let peers = Peers::new(number, settings.seed, handles);
-        let (cache, spare) = (Cache::new(store), Spare::default());
+        let (cache, spare) = (Cache::new(store, settings.max_value), Spare::default());
         let server = Memcached { settings, cache, peers, spare, started: None };
         Lines::with(server, Splitter::new(Delimiter::newline(), MAX_LINE))
     }

@@ -112,6 +112,25 @@ fn row_10_other_commands_with_a_value_over_the_limit_leave_the_item() {
 }
 
 #[test]
+fn row_10_a_value_does_not_grow_over_the_limit() {
+    let mut h = cache_with(Settings { max_value: 6, ..SETTINGS });
+    let client = h.open();
+    ask(&mut h, client, "set a 0 0 4\n1234\n");
+    for (command, answer) in [
+        ("append a 0 0 3", "NOT_STORED\n"),
+        ("prepend a 0 0 3", "NOT_STORED\n"),
+        ("append a 0 0 3 noreply", ""),
+        ("ms a 3 MA", "NS\n"),
+    ] {
+        assert_eq!(ask(&mut h, client, &format!("{command}\n567\n")), answer, "{command}");
+    }
+    assert_eq!(ask(&mut h, client, "append a 0 0 2\n56\n"), "STORED\n");
+    assert_eq!(ask(&mut h, client, "get a\n"), "VALUE a 0 6\n123456\nEND\n");
+    let stats = ask(&mut h, client, "stats\n");
+    assert!(stats.contains("STAT store_too_large 4\n"), "{stats}");
+}
+
+#[test]
 fn row_10_data_must_end_where_its_line_has_said() {
     talk(&[
         ("set a 0 0 2\nhixx\n", &format!("CLIENT_ERROR bad data chunk\n{BAD_FORMAT}")),

@@ -54,6 +54,8 @@ fn row_12_a_value_that_the_memory_cannot_hold_is_refused() {
     // The old value is gone, since it is out of date.
     assert_eq!(ask(&mut h, client, "get a b\n"), "VALUE b 0 1\nx\nEND\n");
     assert_eq!(ask(&mut h, client, &format!("ms c 100000\n{value}\n")), refused);
+    // What was only to be added to does not go.
+    assert_eq!(ask(&mut h, client, &format!("append b 0 0 100000\n{value}\n")), refused);
     assert_eq!(ask(&mut h, client, "get b\n"), "VALUE b 0 1\nx\nEND\n");
 }
 
