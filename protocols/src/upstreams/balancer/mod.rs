@@ -54,6 +54,8 @@ pub struct Balancer {
     queue: VecDeque<Rc<Client>>,
     most_waiting: usize,
     waiting_timeout: Duration,
+    /// How long an upstream has at least for an attempt before it can have failed.
+    attempt_timeout: Duration,
     /// Whether a timer is set that serves the queue.
     retry_is_set: bool,
     warnings: Warnings,
@@ -104,6 +106,7 @@ impl Balancer {
             queue: VecDeque::new(),
             most_waiting: options.waiting,
             waiting_timeout: options.waiting_timeout,
+            attempt_timeout: options.connect.timeout.min(options.waiting_timeout),
             retry_is_set: false,
             warnings: Warnings::of(module_path!()),
         };
@@ -199,6 +202,9 @@ impl Handler for Balancer {
             Timeout::Own => {
                 let (now, time) = (cx.now(), self.waiting_timeout);
                 self.warnings.warn(now, format_args!("{}: no upstream in {time:?}", cx.describe()));
+                if let Role::Client(client) = &session.0 {
+                    self.expire(cx, client);
+                }
                 cx.close();
             }
             Timeout::Idle => cx.close(),
@@ -216,17 +222,18 @@ impl Handler for Balancer {
         match session.0 {
             Role::Client(client) => match client.place.get() {
                 Place::Waiting => self.queue.retain(|waiting| !Rc::ptr_eq(waiting, &client)),
-                Place::Connecting(upstream) => {
+                Place::Connecting { to, .. } => {
                     client.place.set(Place::Gone);
-                    cx.peer(upstream).abort();
+                    cx.peer(to).abort();
                 }
-                Place::Joined | Place::Gone => {}
+                Place::Joined | Place::Gone | Place::Expired => {}
             },
             Role::Upstream(client, id) => {
                 match client.place.get() {
                     Place::Joined => self.joined_over(cx, id, connection),
                     Place::Gone => self.upstreams.given_up(id),
-                    Place::Waiting | Place::Connecting(_) => {
+                    Place::Expired => self.note_failure(cx, &client, id, "it has not answered"),
+                    Place::Waiting | Place::Connecting { .. } => {
                         self.attempt_over(cx, &client, id, connection, why);
                     }
                 }

@@ -24,8 +24,8 @@ pub struct BalancerOptions {
     /// The maximum number of clients that wait for a free upstream. Further clients are closed. The
     /// default is 1000.
     pub waiting: usize,
-    /// The maximum time until a client is connected to an upstream. Then the client is closed. The
-    /// default is 30 s.
+    /// The maximum time until a client is connected to an upstream. Then the client is closed. If
+    /// all of it was spent on one upstream, that upstream has failed. The default is 30 s.
     pub waiting_timeout: Duration,
     /// The interval at which each upstream is checked by connecting to it. It also limits the time
     /// that the connect of a check, and the handshake after it, may take; the limits of

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use sluicegate_reactor::transport::{self, Transport};
 use sluicegate_reactor::{ConnId, Connector, Reason, Receive, Sessions, Turn};
@@ -28,15 +29,21 @@ pub(super) struct Client {
 /// - `Role::Client`, `Connecting`: the client aborts the attempt.
 /// - `Role::Upstream`, `Waiting` or `Connecting`: the client tries the next upstream.
 /// - `Role::Upstream`, `Gone`: the attempt was aborted, which does not count against the upstream.
+/// - `Role::Upstream`, `Expired`: the attempt was aborted, and the upstream has failed.
 /// - Either role, `Joined`: the relay ends the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// In the queue, or about to be.
     Waiting,
-    Connecting(ConnId),
+    Connecting {
+        to: ConnId,
+        since: Duration,
+    },
     Joined,
     /// It left before it was joined.
     Gone,
+    /// Its time is over, and its upstream had enough of it.
+    Expired,
 }
 
 /// An upstream that was ejected may be tried again.
@@ -59,7 +66,7 @@ impl Balancer {
             let session = Session(Role::Upstream(client.clone(), id));
             match self.connect(cx, self.connector, id, client.header.as_ref(), session) {
                 Ok(connection) => {
-                    client.place.set(Place::Connecting(connection));
+                    client.place.set(Place::Connecting { to: connection, since: cx.now() });
                     return true;
                 }
                 Err(error) => self.note_failure(cx, client, id, &error.to_string()),
@@ -142,6 +149,17 @@ impl Balancer {
         client.tried.borrow_mut().push(id);
         let change = self.upstreams.failed(id, cx.now());
         self.upstreams.log(id, change);
+    }
+
+    /// The time of a client is over. The upstream that it connects to has failed, unless the attempt
+    /// began too late: otherwise one that never answers would get clients for ever.
+    pub(super) fn expire(&self, cx: &mut Turn, client: &Client) {
+        if let Place::Connecting { to, since } = client.place.get()
+            && cx.now() - since >= self.attempt_timeout
+        {
+            client.place.set(Place::Expired);
+            cx.peer(to).abort();
+        }
     }
 
     /// An established connection is over. Its upstream may have refused it only then, as with TLS 1.3

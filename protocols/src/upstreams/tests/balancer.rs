@@ -127,18 +127,38 @@ fn row_16_a_client_waits_for_an_upstream_no_longer_than_its_time_and_takes_its_a
     assert_eq!(accept(&mut h), None);
 }
 
-#[test]
-fn an_upstream_is_not_blamed_for_a_client_that_gives_up() {
+/// A balancer before two silent upstreams, which ejects at the first failure.
+fn silent(waiting_timeout: Duration) -> Harness<Balancer> {
     let upstreams = UpstreamsOptions { max_failures: Some(1), ..UpstreamsOptions::default() };
-    let options = BalancerOptions { upstreams, waiting_timeout: 5 * SECOND, ..Default::default() };
-    let mut h = balancer(2, &options);
+    let mut h = balancer(2, &BalancerOptions { upstreams, waiting_timeout, ..Default::default() });
     (1..=2).for_each(|number| h.set_remote(&at(number), Remote::Silent));
+    h
+}
+
+#[test]
+fn an_upstream_that_does_not_answer_in_the_whole_time_of_a_client_has_failed() {
+    let mut h = silent(SECOND);
+    h.set_remote(&at(2), Remote::Listens);
     let client = h.open();
-    h.advance(6 * SECOND);
+    h.advance(2 * SECOND);
     assert_eq!(h.state(client), State::Shut);
-    let snapshot = h.handler().upstreams().snapshot(6 * SECOND);
-    let blamed = snapshot.iter().filter(|it| it.failed > 0 || it.state != UpstreamState::Up);
-    assert_eq!(blamed.count(), 0);
+    let states = states(h.handler().upstreams(), 2 * SECOND);
+    assert_eq!(states, [UpstreamState::Ejected, UpstreamState::Up]);
+    for _ in 0..3 {
+        h.open();
+        assert_eq!(accept(&mut h).expect("a connection").1, 2);
+    }
+}
+
+#[test]
+fn an_upstream_is_not_blamed_for_a_client_that_has_little_time_left() {
+    let mut h = silent(12 * SECOND);
+    let client = h.open();
+    h.advance(11 * SECOND);
+    h.advance(2 * SECOND);
+    assert_eq!(h.state(client), State::Shut);
+    let states = states(h.handler().upstreams(), 13 * SECOND);
+    assert_eq!(states, [UpstreamState::Ejected, UpstreamState::Up]);
 }
 
 #[test]
