@@ -30,7 +30,8 @@ pub struct CommandLimits {
     /// more. The default is 8 KiB.
     pub inline: usize,
     /// How long a command may take to arrive, from its first byte. Time during which the connection
-    /// does not read may be added. The default is 5 minutes.
+    /// does not read may be added. It bounds clients that send little at a time; those that are
+    /// silent are [idle](sluicegate_reactor::Limits::idle). The default is 5 minutes.
     pub time: Option<Duration>,
 }
 
@@ -58,7 +59,7 @@ impl Default for CommandLimits {
 ///
 /// While a command is incomplete, the [own
 /// deadline](sluicegate_reactor::Peer::set_deadline) of the connection is
-/// [`CommandLimits::time`].
+/// [`CommandLimits::time`], unless the command handler has set one before.
 #[derive(Debug)]
 pub struct Commands<H> {
     handler: H,
@@ -108,8 +109,7 @@ const _: () = assert!(size_of::<CommandSession<()>>() <= 16);
 /// The kind of input that comes next.
 #[derive(Debug)]
 enum State {
-    /// A command. `scanned` bytes of an inline one were searched, and `timed` is whether the time
-    /// that the command has is running.
+    /// A command. `scanned` bytes of an inline one were searched.
     Start { scanned: u32, timed: bool },
     /// The rest of a command.
     Partial(Box<Partial>),
@@ -118,8 +118,12 @@ enum State {
 impl State {
     const START: State = State::Start { scanned: 0, timed: false };
 
-    fn is_timed(&self) -> bool {
-        matches!(self, State::Start { timed: true, .. } | State::Partial(_))
+    /// Whether the connection's own deadline is the time that the command has.
+    fn timed(&mut self) -> &mut bool {
+        match self {
+            State::Start { timed, .. } => timed,
+            State::Partial(partial) => &mut partial.timed,
+        }
     }
 }
 
@@ -129,6 +133,7 @@ struct Partial {
     /// The arguments that have arrived.
     kept: Kept,
     ahead: Ahead,
+    timed: bool,
 }
 
 impl<H: CommandHandler> Handler for Commands<H> {
@@ -184,13 +189,9 @@ impl<H: CommandHandler> Handler for Commands<H> {
     }
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
-        if which == Timeout::Idle && session.state.is_timed() && self.limits.time.is_some() {
-            // The command has a deadline of its own.
-            return;
-        }
-        if which == Timeout::Own && session.state.is_timed() && !cx.wants_input() {
+        if which == Timeout::Own && mem::take(session.state.timed()) && !cx.wants_input() {
             // The connection did not read, so the client could not go on.
-            return cx.set_deadline(self.limits.time);
+            return self.wait(cx, &mut session.state);
         }
         self.handler.on_timeout(cx, &mut session.own, which);
     }
@@ -249,7 +250,8 @@ impl<H: CommandHandler> Commands<H> {
                 kept.push(command.get(index).unwrap_or_default());
             }
             input.consume(end);
-            session.state = State::Partial(Box::new(Partial { kept, ahead }));
+            let timed = *session.state.timed();
+            session.state = State::Partial(Box::new(Partial { kept, ahead, timed }));
             return Ok(ControlFlow::Continue(()));
         }
         input.consume(end);
@@ -349,12 +351,11 @@ impl<H: CommandHandler> Commands<H> {
         }
     }
 
-    /// Starts the time that an incomplete command has, unless it is running.
+    /// Starts the time that an incomplete command has, unless it is running. A deadline that the
+    /// command handler has set is left alone, so that no client can postpone it.
     fn wait(&self, cx: &mut Context<'_>, state: &mut State) {
-        if let State::Start { timed, .. } = state
-            && !mem::replace(timed, true)
-            && self.limits.time.is_some()
-        {
+        if self.limits.time.is_some() && !cx.has_deadline() {
+            *state.timed() = true;
             cx.set_deadline(self.limits.time);
         }
     }
@@ -362,13 +363,8 @@ impl<H: CommandHandler> Commands<H> {
     /// Ends that time, as the command is complete.
     #[inline]
     fn stop_waiting(&self, cx: &mut Context<'_>, state: &mut State) {
-        if state.is_timed() {
-            if let State::Start { timed, .. } = state {
-                *timed = false;
-            }
-            if self.limits.time.is_some() {
-                cx.set_deadline(None);
-            }
+        if mem::take(state.timed()) {
+            cx.set_deadline(None);
         }
     }
 }

@@ -90,6 +90,13 @@ impl Peer<'_> {
         self.with(|core, index| deadlines::set_own(core, index, after));
     }
 
+    /// Whether the connection has a deadline of its own that has not passed. A protocol that sets
+    /// one for itself can leave that of the application alone.
+    #[must_use]
+    pub fn has_deadline(&self) -> bool {
+        self.connection().is_some_and(|c| c.deadline != 0)
+    }
+
     /// Names the connection in a line of a log, as the reactor does: by its id, its peer, and the
     /// listener that accepted it. So a connection can be followed through its life.
     ///

@@ -127,3 +127,33 @@ fn the_time_does_not_end_while_the_connection_does_not_read() {
     h.feed(client, "NG\r\n");
     assert_eq!(h.sent(client), "[PING]\n");
 }
+
+#[test]
+fn a_client_that_is_silent_within_a_command_is_idle() {
+    for start in ["", "*", "*2\r\n$4\r\nPING\r\n", "*1\r\n$100\r\nPING", "PIN"] {
+        let mut h = tell(few());
+        let client = h.open();
+        h.feed(client, start);
+        h.advance(Duration::from_secs(74));
+        assert_eq!(h.state(client), State::Open, "{start:?}");
+        h.advance(Duration::from_secs(2));
+        assert_ne!(h.state(client), State::Open, "{start:?}");
+    }
+}
+
+#[test]
+fn a_deadline_of_the_handler_passes_however_the_input_is_split() {
+    for inputs in [["", "PING\r\n"], ["PI", "NG\r\n"], ["*1\r\n", "$4\r\nPING\r\n"]] {
+        for count in 0..=2 {
+            let mut h = tell(few());
+            let client = h.open();
+            let id = h.handler().handler().opened.expect("a connection");
+            h.reactor().peer(id).set_deadline(Some(Duration::from_secs(10)));
+            inputs[..count].iter().for_each(|input| h.feed(client, input));
+            h.advance(Duration::from_secs(9));
+            assert_eq!(h.state(client), State::Open, "{:?}", &inputs[..count]);
+            h.advance(Duration::from_secs(2));
+            assert_ne!(h.state(client), State::Open, "{:?}", &inputs[..count]);
+        }
+    }
+}
