@@ -243,6 +243,10 @@ impl<H: FrameHandler> Frames<H> {
             return ControlFlow::Continue(());
         }
         let bytes = input.bytes();
+        // A frame of a fixed size needs no header, but begins with its first byte.
+        if bytes.is_empty() {
+            return ControlFlow::Break(());
+        }
         let extent = match self.framing.decode(bytes) {
             Ok(Some(extent)) => extent,
             Ok(None) => return ControlFlow::Break(()),
