@@ -50,6 +50,8 @@ pub struct Balancer {
     checks: Option<Checks>,
     transport: Option<Factory<Target>>,
     announce: Option<Version>,
+    /// The number of clients so far.
+    clients: u64,
     /// Clients that wait for room, the oldest first.
     queue: VecDeque<Rc<Client>>,
     most_waiting: usize,
@@ -103,6 +105,7 @@ impl Balancer {
             checks,
             transport: options.connect.transport.clone(),
             announce: options.announce,
+            clients: 0,
             queue: VecDeque::new(),
             most_waiting: options.waiting,
             waiting_timeout: options.waiting_timeout,
@@ -143,11 +146,13 @@ impl Handler for Balancer {
         let header = self.announce.map(|_| Header::of(cx)).transpose();
         let client = Rc::new(Client {
             id: cx.id(),
+            number: self.clients,
             source: source.map(|at| at.ip()),
             header: header.as_ref().ok().cloned().flatten(),
             tried: RefCell::default(),
             place: Cell::new(Place::Waiting),
         });
+        self.clients += 1;
         match header {
             Err(error) => {
                 let now = cx.now();
@@ -155,12 +160,7 @@ impl Handler for Balancer {
                     .warn(now, format_args!("{}: cannot send its address: {error}", cx.describe()));
                 cx.abort();
             }
-            // Those who wait come first.
-            Ok(_) if self.queue.is_empty() && self.place(cx, &client) => {}
-            Ok(_) => {
-                self.enqueue(cx, &client);
-                self.serve_queue(cx);
-            }
+            Ok(_) => self.serve(cx, &client),
         }
         Session(Role::Client(client))
     }

@@ -18,6 +18,8 @@ use crate::upstreams::{Choice, Upstream, UpstreamId, is_own_fault};
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: ConnId,
+    /// How many clients came before it.
+    pub(super) number: u64,
     pub(super) source: Option<IpAddr>,
     pub(super) header: Option<Header>,
     pub(super) tried: RefCell<Vec<UpstreamId>>,
@@ -102,16 +104,21 @@ impl Balancer {
         })
     }
 
-    /// Lets a client wait for room, if there is room to wait.
-    pub(super) fn enqueue(&mut self, cx: &mut Turn, client: &Rc<Client>) {
+    /// Serves a client after those that came before it and wait. If there are too many that still
+    /// wait, the last one is closed.
+    pub(super) fn serve(&mut self, cx: &mut Turn, client: &Rc<Client>) {
         client.place.set(Place::Waiting);
-        if self.queue.len() < self.most_waiting {
-            return self.queue.push_back(client.clone());
-        }
+        let at = self.queue.partition_point(|other| other.number < client.number);
+        self.queue.insert(at, client.clone());
+        self.serve_queue(cx);
         let most = self.most_waiting;
-        let full = format_args!("all upstreams are full, and {most} clients are waiting");
-        self.warnings.warn(cx.now(), full);
-        cx.peer(client.id).close();
+        if self.queue.len() > most
+            && let Some(last) = self.queue.pop_back()
+        {
+            let full = format_args!("all upstreams are full, and {most} clients are waiting");
+            self.warnings.warn(cx.now(), full);
+            cx.peer(last.id).close();
+        }
     }
 
     /// Serves waiting clients while upstreams have room.
@@ -196,9 +203,7 @@ impl Balancer {
             why => {
                 let why = describe(cx, connection, why);
                 self.note_failure(cx, client, id, &why);
-                if !self.place(cx, client) {
-                    self.enqueue(cx, client);
-                }
+                self.serve(cx, client);
             }
         }
     }

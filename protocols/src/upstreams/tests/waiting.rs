@@ -110,8 +110,28 @@ fn an_upstream_that_may_be_tried_again_serves_those_who_wait() {
 }
 
 #[test]
+fn a_client_whose_attempt_fails_waits_in_front_of_those_who_came_later() {
+    for waiting in [2, 1] {
+        let mut options = BalancerOptions { waiting, ..tight() };
+        options.upstreams.max_failures = Some(1);
+        let mut h = serving(2, &options);
+        h.set_remote(&at(1), Remote::Silent);
+        let early = h.open();
+        let (_, server) = pair(&mut h);
+        let late = h.open();
+        h.advance(11 * SECOND);
+        assert_eq!((h.handler().waiting(), h.state(early)), (waiting, State::Open));
+        assert_eq!(h.state(late), if waiting == 2 { State::Open } else { State::Shut });
+        h.reset(server);
+        let (server, number) = accept(&mut h).expect("a connection");
+        assert_eq!(number, 2);
+        assert_joined(&mut h, early, server);
+    }
+}
+
+#[test]
 fn a_client_behind_others_is_served_where_they_have_been_in_vain() {
-    let mut h = serving(2, &tight());
+    let mut h = serving(2, &BalancerOptions { waiting: 1, ..tight() });
     h.set_remote(&at(1), refuses());
     pair(&mut h);
     let tried = h.open();
