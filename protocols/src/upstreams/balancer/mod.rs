@@ -76,7 +76,8 @@ enum Role {
     Checked,
 }
 
-/// Replaces the upstreams of a [`Balancer`]: see [`Upstreams::replace`].
+/// Replaces the upstreams of a [`Balancer`]: see [`Upstreams::replace`]. An empty list is ignored,
+/// with a warning.
 #[derive(Clone, Debug)]
 pub struct Replace(pub Vec<Upstream>);
 
@@ -85,12 +86,16 @@ impl Balancer {
     /// of clients, except that the idle timeout starts when a client is joined to an upstream.
     ///
     /// # Errors
-    /// The same as those of [`Reactor::connector`].
+    /// If there is no upstream, and those of [`Reactor::connector`].
     pub fn register(
         reactor: &mut Reactor,
         upstreams: impl IntoIterator<Item: Into<Upstream>>,
         options: &BalancerOptions,
     ) -> io::Result<HandlerId<Balancer>> {
+        let upstreams = Upstreams::new(upstreams, options.upstreams);
+        if upstreams.iter().next().is_none() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no upstream"));
+        }
         let me = reactor.reserve();
         // Transports are made from the name of an upstream, which may not be its address.
         let connect = Connect { transport: None, ..options.connect.clone() };
@@ -100,7 +105,7 @@ impl Balancer {
         let checks = checks.transpose()?;
         let balancer = Balancer {
             me,
-            upstreams: Upstreams::new(upstreams, options.upstreams),
+            upstreams,
             connector,
             checks,
             transport: options.connect.transport.clone(),
@@ -247,6 +252,9 @@ impl Handler for Balancer {
 
 impl Receive<Replace, Session> for Balancer {
     fn on_message(&mut self, cx: &mut Sessions<'_, Session>, Replace(list): Replace) {
+        if list.is_empty() {
+            return log::warn!("the new list of upstreams is empty: the old one stays");
+        }
         self.upstreams.replace(list, cx.now());
         self.serve_queue(cx);
     }

@@ -1,9 +1,10 @@
 //! A balancer between clients and upstreams.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use sluicegate_reactor::testing::{Client, Harness, Records, Remote, State};
-use sluicegate_reactor::{Address, Connect, Listen};
+use sluicegate_reactor::{Address, Connect, Listen, Reactor};
 
 use super::*;
 use crate::proxy_protocol::{Header, Version};
@@ -280,4 +281,17 @@ fn when_the_reactor_stops_pairs_end_by_themselves_and_those_who_wait_within_the_
     assert_eq!((h.state(client), h.state(late)), (State::Closed, State::Open));
     h.advance(31 * SECOND);
     assert_ne!(h.state(late), State::Open);
+}
+
+#[test]
+fn a_list_without_upstreams_is_refused() {
+    let mut reactor = Reactor::new().expect("a reactor");
+    let none: [Target; 0] = [];
+    let refused = Balancer::register(&mut reactor, none, &BalancerOptions::default());
+    assert_eq!(refused.err().map(|error| error.kind()), Some(ErrorKind::InvalidInput));
+    let mut h = serving(1, &BalancerOptions::default());
+    h.post(Replace(Vec::new()));
+    let client = h.open();
+    let (server, _) = accept(&mut h).expect("a connection");
+    assert_joined(&mut h, client, server);
 }
