@@ -45,7 +45,7 @@ pub(crate) fn hello(redis: &mut Redis, call: &mut Call<'_, '_>) {
     }
     call.session.version = version;
     redis.subscriptions.set_version(call.cx.id(), &call.session.subscribed, version);
-    let id = redis.connections as i64;
+    let id = call.session.id as i64;
     let mut reply = call.reply();
     reply.map(7);
     reply.bulk(b"server").bulk(b"redis").bulk(b"version").bulk(REDIS_VERSION.as_bytes());

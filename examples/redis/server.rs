@@ -30,6 +30,8 @@ pub(crate) struct Redis {
 /// The state of a connection.
 #[derive(Default)]
 pub(crate) struct Session {
+    /// The number of the connection.
+    pub(crate) id: u64,
     pub(crate) version: Version,
     pub(crate) subscribed: Subscribed,
 }
@@ -86,7 +88,7 @@ impl CommandHandler for Redis {
 
     fn on_open(&mut self, _: &mut Context<'_>) -> Session {
         self.connections += 1;
-        Session::default()
+        Session { id: self.connections, ..Session::default() }
     }
 
     fn on_command(&mut self, cx: &mut Context<'_>, session: &mut Session, command: Command<'_>) {

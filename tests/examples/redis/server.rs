@@ -33,6 +33,16 @@ fn the_version_of_the_protocol_is_chosen() {
 }
 
 #[test]
+fn each_connection_has_an_id_of_its_own() {
+    let mut h = serve();
+    let clients = [h.open(), h.open()];
+    for (client, id) in clients.into_iter().zip(["|$2|id|:1|", "|$2|id|:2|"]) {
+        let hello = ask(&mut h, client, "HELLO");
+        assert!(hello.contains(id), "{hello}");
+    }
+}
+
+#[test]
 fn commands_that_do_not_exist_or_lack_arguments_are_errors() {
     says(&[
         ("FROB a", "-ERR unknown command 'FROB'|"),
