@@ -34,6 +34,7 @@ mod files;
 #[cfg(test)]
 mod files_tests;
 mod ktls;
+mod listener;
 mod network;
 mod new_files;
 mod pipes;
@@ -63,11 +64,12 @@ pub(crate) use trace::{Mode, Shown};
 
 use chaos::Chaos;
 use files::Inode;
+use listener::Listener;
 use network::{Coming, Network};
 use pipes::Pipe;
 use remote::{Host, Name};
 use script::Script;
-use socket::{Listener, Stream};
+use socket::Stream;
 use table::{Object, Table, Watch};
 use trace::{Said, Trace};
 
