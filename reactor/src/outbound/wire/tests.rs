@@ -47,14 +47,15 @@ fn what_is_offered_is_some_more_than_the_socket_took_the_last_time() {
     // The socket is full and refuses again.
     h.wake(client);
     assert_eq!(offers(&mut h), 550);
-    h.set_room(client, 280);
+    // A third of the buffer, so the kernel reports it.
+    h.set_room(client, 375);
     h.run();
-    // The socket took 30 bytes; 20 more are left of a piece.
-    assert_eq!(offers(&mut h), 120);
+    // The socket took 125 bytes; 25 more are left of a piece.
+    assert_eq!(offers(&mut h), 325);
     let before = h.calls();
     h.set_room(client, usize::MAX);
     h.run();
-    // 120, then twice what was taken each time: 300, 900 and the rest.
+    // 325, then twice what was taken each time: 700, 1400 and the rest.
     assert_eq!(h.calls().send_gather - before.send_gather, 4);
     assert_eq!(h.sent(client).len(), 4000);
 }
