@@ -51,7 +51,8 @@ fn exit(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(text)) => {
-            eprintln!("error: {text}");
+            // In one write, so that the lines of several processes do not mix.
+            let _ = io::stderr().write_all(format!("error: {text}\n").as_bytes());
             ExitCode::FAILURE
         }
     }

@@ -1,12 +1,15 @@
 //! Starting the program again on SIGUSR2, with the same arguments, to take over from this process.
 
-use std::process::{Command, Stdio};
+use std::os::unix::process::parent_id;
+use std::process::{self, Command, Stdio};
+use std::time::Duration;
 use std::{env, io, thread};
 
 use super::Failure;
 
-/// Set in a process that only starts the next one.
-const STARTS_NEXT: &str = "SLUICEGATE_STARTS_NEXT";
+/// Set in a process that only starts the next one, and in that one to the id of the process that
+/// has started it.
+const STARTER: &str = "SLUICEGATE_STARTER";
 
 /// Starts the installed version of the program.
 ///
@@ -31,24 +34,33 @@ pub(crate) fn refuse() {
     );
 }
 
-/// Starts the next process, if that is all that this one is for.
+/// Starts the next process, if that is all that this one is for. The next one waits here until it is
+/// nobody's child.
 pub(super) fn start_next() -> Option<Result<(), Failure>> {
-    env::var_os(STARTS_NEXT)?;
-    let mut next = match this_program() {
-        Ok(next) => next,
-        Err(error) => return Some(Err(error.into())),
-    };
-    let started = next.env_remove(STARTS_NEXT).spawn().map(drop);
-    Some(started.map_err(|error| about(&next, &error.to_string()).into()))
+    match env::var(STARTER).ok()?.parse::<u32>() {
+        Ok(starter) => {
+            while parent_id() == starter {
+                thread::sleep(Duration::from_millis(1));
+            }
+            None
+        }
+        Err(_) => Some(spawn().map_err(Failure::from)),
+    }
+}
+
+fn spawn() -> io::Result<()> {
+    let mut next = this_program()?;
+    let spawned = next.env(STARTER, process::id().to_string()).spawn();
+    spawned.map(drop).map_err(|error| about(&next, &error.to_string()))
 }
 
 fn start() -> io::Result<()> {
     let mut command = this_program()?;
     // The watchdog is for whichever process serves.
-    command.env(STARTS_NEXT, "1").env_remove("WATCHDOG_PID");
+    command.env(STARTER, "").env_remove("WATCHDOG_PID");
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(about(&command, &status.to_string())),
+        Ok(status) => Err(about(&command, &format!("failed: {status}"))),
         Err(error) => Err(about(&command, &error.to_string())),
     }
 }

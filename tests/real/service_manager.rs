@@ -111,7 +111,7 @@ fn a_service_manager_hears_from_the_watchdog_and_of_a_process_that_takes_over() 
     }
     let mut next = Server::start(&mut watched(&["--threads", "1"]));
     // In this order: systemd ignores what other processes than the main one say.
-    assert_eq!(manager.next_state(), format!("MAINPID={}", next.pid()));
+    assert_eq!(manager.next_state(), format!("MAINPID={}\nWATCHDOG=1", next.pid()));
     assert_eq!(manager.next_state(), "READY=1");
     assert_eq!(server.wait(), Some(0));
     next.signal("TERM");
@@ -212,7 +212,7 @@ fn a_process_that_takes_over_stores_its_sockets_and_the_old_one_leaves_them_ther
     let mut server = start("1");
     assert_eq!(manager.next_stored().len(), 1);
     let mut next = start("2");
-    assert_eq!(manager.next(), format!("MAINPID={}", next.pid()));
+    assert_eq!(manager.next(), format!("MAINPID={}\nWATCHDOG=1", next.pid()));
     assert_eq!(manager.next_stored().len(), 2);
     assert_eq!(server.wait(), Some(0));
     next.signal("TERM");

@@ -116,7 +116,9 @@ impl Notifier {
     }
 
     pub(super) fn main_pid(&self, pid: u32) {
-        self.send(&format!("MAINPID={pid}"));
+        // The watchdog goes on from the last message, and the next process may take half of the
+        // time until its first one.
+        self.send(&format!("MAINPID={pid}\nWATCHDOG=1"));
     }
 
     /// Where the messages go.

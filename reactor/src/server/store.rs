@@ -22,6 +22,8 @@ pub(super) struct Store {
     most: usize,
     /// What the last process has stored, until a listener has it.
     found: Mutex<Vec<OwnedFd>>,
+    /// Whether that was anything.
+    was_filled: bool,
     /// Copies of the sockets of this process, until they are stored. `None` once it stops.
     copies: Mutex<Option<Vec<OwnedFd>>>,
 }
@@ -39,8 +41,9 @@ impl Store {
         let socket = UnixDatagram::unbound()?;
         socket.connect_addr(notifier.address())?;
         socket.set_nonblocking(true)?;
-        let (found, copies) = (Mutex::new(found), Mutex::new(Some(Vec::new())));
-        Ok(Store { notifier: notifier.clone(), socket, most, found, copies })
+        let (was_filled, found) = (!found.is_empty(), Mutex::new(found));
+        let copies = Mutex::new(Some(Vec::new()));
+        Ok(Store { notifier: notifier.clone(), socket, most, found, was_filled, copies })
     }
 
     /// Takes the sockets at an address that were stored.
@@ -51,9 +54,9 @@ impl Store {
         lock(&self.found).extract_if(.., is_there).collect()
     }
 
-    /// An address is in use. If that is because of a socket in the store, the next start succeeds.
+    /// An address is in use, perhaps by a socket in the store. Then the next start succeeds.
     pub(super) fn on_address_in_use(&self) {
-        if !lock(&self.found).is_empty() {
+        if self.was_filled {
             self.empty();
         }
     }

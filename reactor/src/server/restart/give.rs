@@ -81,7 +81,7 @@ impl Estate {
         let name = pid.map_or("a process".into(), |pid| format!("process {pid}"));
         if let Err(error) = self.try_to_hand_over(stream, &name) {
             message::refuse(stream, &error.to_string());
-            log::warn!("{name} has not taken over: {error}");
+            log::warn!("{name} has not taken over: {error}; this server keeps running");
             return;
         }
         log::info!("{name} has taken over; generation {} stops", self.generation);
