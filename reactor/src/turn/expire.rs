@@ -66,10 +66,7 @@ impl Reactor {
             // pass before it has been started again.
             Phase::Open if c.flags.any(Flags::OWES_READY) => {}
             Phase::Connecting | Phase::Handshake | Phase::Open => {
-                c.flags.clear(Flags::WROTE_THROUGH);
-                self.call(index, "on_timeout", |h, turn, slot| h.timeout(turn, index, slot, which));
-                self.name_the_reason(index, Reason::TimedOut);
-                self.turn.core.schedule(index);
+                self.tell_of_timeout(index, which, Reason::TimedOut);
             }
             Phase::Closing if c.outbound.is_some() => turn.core.fail(index, Reason::TimedOut),
             Phase::Lingering => super::end::close_socket(&mut turn.core, index),
@@ -78,8 +75,11 @@ impl Reactor {
         }
     }
 
-    /// Gives a connection that its handler closed or aborted on a timeout the reason for it.
-    fn name_the_reason(&mut self, index: u32, reason: Reason) {
+    /// Calls `on_timeout`. If the handler closes or aborts the connection, the reason is this one.
+    fn tell_of_timeout(&mut self, index: u32, which: Timeout, reason: Reason) {
+        self.turn.core[index].flags.clear(Flags::WROTE_THROUGH);
+        self.call(index, "on_timeout", |h, turn, slot| h.timeout(turn, index, slot, which));
+        self.turn.core.schedule(index);
         let c = &mut self.turn.core[index];
         if (matches!(c.phase, Phase::Closing | Phase::Failed)
             || c.flags.any(Flags::CLOSE_WHEN_CONNECTED))
@@ -103,14 +103,9 @@ impl Reactor {
                 continue;
             }
             c.active = tick;
-            c.flags.clear(Flags::WROTE_THROUGH);
-            self.call(index, "on_timeout", |h, turn, slot| {
-                h.timeout(turn, index, slot, Timeout::Idle);
-            });
-            self.name_the_reason(index, Reason::Shed);
+            self.tell_of_timeout(index, Timeout::Idle, Reason::Shed);
             let (c, group) = self.turn.core.pair(index);
             group.ledger.shed += u64::from(c.reason == Reason::Shed);
-            self.turn.core.schedule(index);
         }
     }
 
