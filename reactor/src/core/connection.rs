@@ -1,5 +1,7 @@
 //! The record of one connection, and the conditions that follow from it.
 
+use std::io::{self, ErrorKind};
+
 use super::flags::Flags;
 use super::id::Reason;
 use super::ledger::Ledger;
@@ -73,6 +75,25 @@ pub(crate) enum Phase {
     Lingering,
     /// The descriptor is closed; the slot is freed at the end of the turn.
     Gone,
+}
+
+/// Whether a call on a socket has failed only for now: a signal has interrupted it, or the socket has
+/// no input or no room, of which an event tells when that changes.
+pub(crate) fn is_passing(
+    error: &io::Error,
+    way: Direction,
+    ready: &mut Ready,
+    ledger: &mut Ledger,
+) -> bool {
+    if error.kind() == ErrorKind::WouldBlock {
+        let (used_up, refusals) = match way {
+            Direction::Send => (Ready::WRITE, &mut ledger.send_would_block),
+            Direction::Receive => (Ready::READ.union(Ready::URGENT), &mut ledger.recv_would_block),
+        };
+        *ready = ready.without(used_up);
+        *refusals += 1;
+    }
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 impl Connection {

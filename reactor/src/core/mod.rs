@@ -50,7 +50,7 @@ pub(crate) use batches::{MOST_HELD, SPARE_BATCHES};
 pub(crate) use budget::{Budget, choose_victims};
 pub(crate) use connect::Attempt;
 pub use connect::Connect;
-pub(crate) use connection::{Connection, NO_SESSION, Phase};
+pub(crate) use connection::{Connection, NO_SESSION, Phase, is_passing};
 pub(crate) use exact::{Exact, LowWater};
 pub(crate) use flags::Flags;
 pub(crate) use group::Group;

@@ -12,12 +12,12 @@
 //! Each strategy receives once and returns what arrived. The [turn](crate::turn) delivers it to the
 //! handler.
 
-use std::io::{self, ErrorKind};
+use std::io;
 
 use crate::core::transport::End;
-use crate::core::{Chunk, Core, Flags, Limits, MOVED_UNREAD, Strategy};
+use crate::core::{Chunk, Core, Direction, Flags, Limits, MOVED_UNREAD, Strategy, is_passing};
 use crate::fs::{NotSaved, Saved};
-use crate::sys::{AlignedBuffer, Ready};
+use crate::sys::AlignedBuffer;
 use crate::transport;
 
 mod exact;
@@ -204,11 +204,7 @@ fn note_nothing(core: &mut Core, index: u32, error: Option<io::Error>) {
                 layer.end = Some(End::Cut);
             }
         }
-        Some(error) if error.kind() == ErrorKind::WouldBlock => {
-            group.ledger.recv_would_block += 1;
-            c.ready = c.ready.without(Ready::READ.union(Ready::URGENT));
-        }
-        Some(error) if error.kind() == ErrorKind::Interrupted => {}
+        Some(error) if is_passing(&error, Direction::Receive, &mut c.ready, &mut group.ledger) => {}
         Some(error) if c.layer().is_some() => transport::held_up(core, index, &error),
         Some(error) => core.fail_with(index, &error),
     }

@@ -1,12 +1,13 @@
 //! Accepts what handlers send, and flushes the queues.
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::IoSlice;
 
 use super::wire::{Flushed, Wire, transmit};
 use super::{Outgoing, joins, writes_through};
 use crate::core::transport::Layer;
 use crate::core::{
     ConnId, Core, Direction, Flags, Group, MOST_UNFLUSHED, Pool, Quantum, Queue, Reason, Sent,
+    is_passing,
 };
 use crate::sys::{More, Ready};
 use crate::time::{deadlines, rates};
@@ -125,11 +126,7 @@ pub(crate) fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
                 ledger.sent += count as u64;
                 ledger.write_through += count as u64;
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                ledger.send_would_block += 1;
-                c.ready = c.ready.without(Ready::WRITE);
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if is_passing(&error, Direction::Send, &mut c.ready, ledger) => {}
             Err(error) => {
                 ledger.dropped += (slice.len() - sent) as u64;
                 core.observe_sent(index, sent as u64);

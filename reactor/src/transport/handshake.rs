@@ -1,10 +1,8 @@
 //! The handshake of a transport, which precedes the first callback of the handler.
 
-use std::io::ErrorKind;
-
 use super::{failed, offload, receive, send_out, send_owed};
 use crate::core::transport::{Layer, State, Transport};
-use crate::core::{Chunk, Core, Flags, Phase, Reason, ticks};
+use crate::core::{Chunk, Core, Direction, Flags, Phase, Reason, is_passing, ticks};
 use crate::sys::Ready;
 use crate::time::deadlines;
 
@@ -67,14 +65,11 @@ fn send(core: &mut Core, index: u32) {
     if !core[index].ready.any(Ready::WRITE) {
         return;
     }
-    match send_out(core, index) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            let (c, group) = core.pair(index);
-            group.ledger.send_would_block += 1;
-            c.ready = c.ready.without(Ready::WRITE);
+    if let Err(error) = send_out(core, index) {
+        let (c, group) = core.pair(index);
+        if !is_passing(&error, Direction::Send, &mut c.ready, &mut group.ledger) {
+            core.fail_with(index, &error);
         }
-        Err(error) => core.fail_with(index, &error),
     }
 }
 

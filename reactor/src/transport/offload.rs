@@ -1,12 +1,12 @@
 //! Transports whose work the kernel does.
 
-use std::io::{self, ErrorKind};
+use std::io;
 
 use super::receive::{WIRE, open_rest};
 use super::{failed, send_owed};
 use crate::core::transport::{Control, End, Error, Keys, Layer, Offload, Output};
-use crate::core::{Core, Flags, Pool};
-use crate::sys::{self, AlignedBuffer, Cipher, HeldUp, Kernel, KeyFor, Ready, Suite, TlsVersion};
+use crate::core::{Core, Direction, Flags, Pool, is_passing};
+use crate::sys::{self, AlignedBuffer, Cipher, HeldUp, Kernel, KeyFor, Suite, TlsVersion};
 
 /// Determines which TLS cipher suites the kernel supports, using connections over the loopback
 /// interface.
@@ -107,12 +107,7 @@ fn receive_record(core: &mut Core, index: u32) {
     let (kind, count) = match core.kernel.recv_record(c.socket, &mut core.wire) {
         Ok(Some(record)) => record,
         Ok(None) => return end(core, index, End::Cut),
-        Err(error) if error.kind() == ErrorKind::Interrupted => return,
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            ledger.recv_would_block += 1;
-            c.ready = c.ready.without(Ready::READ.union(Ready::URGENT));
-            return;
-        }
+        Err(error) if is_passing(&error, Direction::Receive, &mut c.ready, ledger) => return,
         Err(error) if sys::held_up(&error).is_some() => return fail(core, index, &error),
         Err(error) => return core.fail_with(index, &error),
     };

@@ -1,10 +1,10 @@
 //! Receiving through a transport.
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 
 use super::{failed, send_owed};
 use crate::core::transport::{End, Layer, Opened, State};
-use crate::core::{Chunk, Core, Flags, Pool};
+use crate::core::{Chunk, Core, Direction, Flags, Pool, is_passing};
 use crate::sys::{AlignedBuffer, Ready};
 
 /// Size of the buffer that bytes are received into before they are opened.
@@ -102,11 +102,7 @@ fn receive_wire(core: &mut Core, index: u32, room: &mut &mut [u8]) -> Option<()>
                 ledger.wire_received += count as u64;
                 core.input.use_bytes(count);
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                ledger.recv_would_block += 1;
-                c.ready = c.ready.without(Ready::READ.union(Ready::URGENT));
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if is_passing(&error, Direction::Receive, &mut c.ready, ledger) => {}
             Err(error) => {
                 core.fail_with(index, &error);
                 return None;

@@ -1,10 +1,8 @@
 //! The end of a connection: shutting down, ending its session, lingering, closing.
 
-use std::io::ErrorKind;
-
 use super::reactor::Reactor;
 use crate::connect::attempt;
-use crate::core::{Core, Flags, LowWater, Phase, Reason, Strategy};
+use crate::core::{Core, Direction, Flags, LowWater, Phase, Reason, Strategy, is_passing};
 use crate::inbound;
 use crate::sys::{self, Fd, HeldUp, NO_FD, Ready};
 use crate::time::{deadlines, rates};
@@ -106,11 +104,7 @@ impl Reactor {
                     c.note_received(count, self.receive.len(), core.tick, ledger);
                     core.special(index).strategy = Strategy::Discard(left - count as u64);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    ledger.recv_would_block += 1;
-                    c.ready = c.ready.without(Ready::READ.union(Ready::URGENT));
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_passing(&error, Direction::Receive, &mut c.ready, ledger) => {}
                 Err(error) => match sys::held_up(&error) {
                     Some(HeldUp::Record)
                         if core.kernel.recv_record(c.socket, &mut self.receive).is_ok() => {}
