@@ -22,6 +22,7 @@ const AFTER_ABORTS: u64 = 14;
 const LONGEST_SHORTAGE: u64 = 10_000_000_000;
 
 /// The memory budget of a reactor, and how much of it is in use.
+#[derive(Default)]
 pub(crate) struct Budget {
     pub(crate) limit: u64,
     /// Whether memory is short: less is read, fewer connections are accepted.
@@ -40,15 +41,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(limit: u64) -> Budget {
-        Budget {
-            limit,
-            is_short: false,
-            short_since: 0,
-            next_volume: 0,
-            next_time: 0,
-            shortage_log: Throttle::default(),
-            abort_log: Throttle::default(),
-        }
+        Budget { limit, ..Budget::default() }
     }
 
     /// Whether to look at what connections hold, at this volume and time.

@@ -11,6 +11,7 @@ use crate::sys::Address;
 
 /// The group of the connections of one listener or connector, or of those adopted with the same
 /// limits.
+#[derive(Default)]
 pub(crate) struct Group {
     pub(crate) limits: Limits,
     /// The options of the connector that makes them, if one does.
@@ -41,21 +42,8 @@ pub(crate) struct Group {
 impl Group {
     /// A group without connections, which may together send and receive `rates` bytes per second.
     pub(crate) fn new(limits: Limits, rates: [Option<u64>; 2]) -> Group {
-        Group {
-            buckets: needed(&limits, rates.map(|rate| rate.map(Bucket::of_bytes))),
-            limits,
-            connect: None,
-            open: 0,
-            peak: 0,
-            limit: None,
-            handshaking: 0,
-            shared: false,
-            per_address: None,
-            accepts: None,
-            ledger: Ledger::default(),
-            address: None,
-            log: Throttle::default(),
-        }
+        let buckets = needed(&limits, rates.map(|rate| rate.map(Bucket::of_bytes)));
+        Group { limits, buckets, ..Group::default() }
     }
 
     /// Replaces the idle time and the rates of each connection, and returns the old limits.
