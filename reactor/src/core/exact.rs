@@ -3,7 +3,7 @@
 use std::collections::TryReserveError;
 
 use super::limits::Limits;
-use super::unread::MOVED_UNREAD;
+use super::pool::MOVED_UNREAD;
 
 #[cfg(test)]
 mod tests;

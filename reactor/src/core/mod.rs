@@ -41,7 +41,6 @@ mod throttle;
 mod tick;
 pub(crate) mod transport;
 mod type_name;
-mod unread;
 pub mod wheel;
 
 pub(crate) use batches::Batches;
@@ -66,7 +65,7 @@ pub(crate) use part::Part;
 pub use part::Residency;
 pub(crate) use per_address::{ClientNet, PerAddress};
 pub(crate) use pipe::Pipe;
-pub(crate) use pool::{Chunk, Pool, Spares};
+pub(crate) use pool::{Chunk, MOVED_UNREAD, Pool, Spares};
 pub(crate) use queue::{Queue, Segment};
 pub(crate) use relay::Relay;
 pub(crate) use special::{Special, Strategy};
@@ -75,7 +74,6 @@ pub(crate) use target::in_order;
 pub(crate) use throttle::Throttle;
 pub(crate) use tick::{TICK, is_due, nanos, tick_of, ticks};
 pub(crate) use type_name::type_name;
-pub(crate) use unread::MOVED_UNREAD;
 
 use wheel::{Link, Links, Wheel};
 

@@ -1,4 +1,7 @@
 //! Buffers that are used for a short time, kept for the next connection that needs one.
+//!
+//! A [`Chunk`] also keeps the input that a handler has left, until more arrives. An idle connection
+//! has none.
 
 use super::pipe::Pipes;
 use crate::sys::AlignedBuffer;
@@ -93,6 +96,15 @@ impl<T: Default> Spares<T> {
     }
 }
 
+/// The minimum room for a receive after unread bytes. With less, the bytes move to a larger buffer
+/// first, which costs less than a receive that does not fit (benches/README.md).
+const LEAST_ROOM: usize = 1 << 10;
+
+/// Most unread bytes that move to the front of the shared buffer for a receive. For more, the copy
+/// costs more than the small receives that it avoids (benches/README.md). Fewer bytes also have a
+/// small buffer: a receive into it brings little, and so leaves few bytes unread again.
+pub(crate) const MOVED_UNREAD: usize = 4 << 10;
+
 /// A buffer that is partly filled.
 #[derive(Default)]
 pub(crate) struct Chunk {
@@ -151,9 +163,48 @@ impl Chunk {
         }
     }
 
+    /// A copy of `bytes`, with room for a receive after them.
+    pub(crate) fn keep(bytes: &[u8], pool: &mut Pool) -> Chunk {
+        let mut chunk = pool.take_whole(bytes.len() + LEAST_ROOM);
+        chunk.fill(bytes);
+        chunk
+    }
+
+    /// Removes the first `count` bytes. What is left in a large buffer moves to a smaller one, so
+    /// that half a message does not hold the memory of the thousand before it. An empty buffer
+    /// returns to the pool.
+    pub(crate) fn consume(&mut self, count: usize, pool: &mut Pool) {
+        self.advance(count);
+        if self.len() == 0 {
+            pool.give(std::mem::take(self));
+        } else if self.len() + LEAST_ROOM <= self.size() / 8 {
+            // By a factor of 8, so that all moves out of a buffer together copy less than its size.
+            self.replace(pool);
+        }
+    }
+
+    /// Makes room for a receive. A full buffer is replaced by one at least twice as large, so that
+    /// each byte is moved a bounded number of times, however small the arriving pieces are.
+    pub(crate) fn make_room(&mut self, pool: &mut Pool) {
+        if self.room() >= LEAST_ROOM {
+            return;
+        }
+        if self.len() + LEAST_ROOM <= self.size() {
+            self.compact();
+        } else {
+            // The next size is at least twice as large.
+            self.replace(pool);
+        }
+    }
+
     /// Moves the filled part to the front of the buffer, so that all room is after it.
-    pub(crate) fn compact(&mut self) {
+    fn compact(&mut self) {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
+    }
+
+    fn replace(&mut self, pool: &mut Pool) {
+        let other = Chunk::keep(self.bytes(), pool);
+        pool.give(std::mem::replace(self, other));
     }
 }

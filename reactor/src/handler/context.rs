@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::{Endpoints, HandOver, Handler, Peer, Turn};
 use crate::core::transport::Transport;
-use crate::core::{ConnId, Core, HandlerId, Limits, Sent};
+use crate::core::{ConnId, Core, HandlerId, Limits, Sent, Strategy};
 use crate::fs::{NewFile, WhenWhole};
 use crate::inbound::{self, TooLarge};
 use crate::outbound::{self, Outgoing};
@@ -177,7 +177,7 @@ impl<'a> Context<'a> {
     /// first. The bytes start with the input that the callback leaves unconsumed. Later bytes go to
     /// [`on_data`](crate::Handler::on_data).
     pub fn discard(&mut self, count: u64) {
-        self.with(|core, index| inbound::discard(core, index, count));
+        self.with(|core, index| inbound::set_strategy(core, index, Strategy::Discard(count)));
     }
 
     /// Hands the connection over to another handler, with a session for it. Use it to switch

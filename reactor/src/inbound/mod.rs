@@ -106,11 +106,6 @@ pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
     }
 }
 
-/// Skips the next `count` bytes.
-pub(crate) fn discard(core: &mut Core, index: u32, count: u64) {
-    set_strategy(core, index, Strategy::Discard(count));
-}
-
 /// Makes one `recv` of at most `most` bytes to the front of `buffer`. Returns how many bytes it
 /// brought, if any.
 #[inline]

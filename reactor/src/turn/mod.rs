@@ -20,7 +20,6 @@
 //! makes. A slot is not reused before the turn ends, so no event of the turn can reach the next
 //! connection in that slot.
 
-mod deliver;
 pub(crate) mod dispatch;
 pub(crate) mod drain;
 mod end;

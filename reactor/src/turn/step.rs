@@ -1,14 +1,21 @@
 //! One connection's part of a turn: send, make the callbacks it is owed, receive, and end it if it
 //! is over.
 
+use std::borrow::Cow;
+
+use super::dispatch::Handlers;
+use super::reactor::Reactor;
+use crate::connect::attempt;
 use crate::core::{Direction, Flags, Phase, Quantum};
-use crate::inbound::{self, Arrival};
+use crate::handler::{Input, Turn};
+use crate::inbound::{self, Arrival, Piece};
 use crate::outbound;
 use crate::time::rates;
 use crate::transport;
 
-use super::reactor::Reactor;
-use crate::connect::attempt;
+/// Most callbacks for the bytes of one receive, which can hold half a million messages. The rest
+/// waits for the next turn.
+const MOST_PIECES: u32 = 1024;
 
 /// The next step: a callback, or a receive that can lead to one.
 enum Due {
@@ -145,7 +152,13 @@ impl Reactor {
             Arrival::Progress => {}
             Arrival::Bytes(count) => self.deliver_bytes(index, count),
             Arrival::Unread => self.deliver_unread(index),
-            Arrival::Message(message) => self.deliver_message(index, message),
+            Arrival::Message(message) => {
+                let bytes = Cow::Owned(message);
+                self.call(index, "on_received", |h, turn, slot| {
+                    h.received(turn, index, slot, bytes);
+                });
+                inbound::note_direct(&mut self.turn.core, index);
+            }
             Arrival::File(saved) => {
                 self.call(index, "on_saved", |h, turn, slot| h.saved(turn, index, slot, saved));
             }
@@ -158,6 +171,24 @@ impl Reactor {
             }
         }
         true
+    }
+
+    /// Delivers `count` bytes of the shared buffer and keeps what the handler leaves.
+    #[inline]
+    pub(super) fn deliver_bytes(&mut self, index: u32, count: usize) {
+        let consumed =
+            deliver_pieces(&mut self.handlers, &mut self.turn, index, &self.receive[..count]);
+        let core = &mut self.turn.core;
+        if consumed < count || core[index].special.is_some() {
+            inbound::store_rest(core, &mut self.receive, index, consumed..count);
+        }
+    }
+
+    /// Offers all unread bytes again.
+    pub(super) fn deliver_unread(&mut self, index: u32) {
+        let Some(unread) = inbound::take_unread(&mut self.turn.core, index) else { return };
+        let consumed = deliver_pieces(&mut self.handlers, &mut self.turn, index, unread.bytes());
+        inbound::put_back(&mut self.turn.core, index, unread, consumed);
     }
 
     /// Ends a connection's part of the turn, and schedules its remaining work for the next one.
@@ -193,4 +224,36 @@ impl Reactor {
         }
         tell
     }
+}
+
+/// Calls a handler with the bytes that have arrived, repeatedly while it consumes them. Returns how
+/// many it consumed.
+#[inline]
+fn deliver_pieces(handlers: &mut Handlers, turn: &mut Turn, index: u32, bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    for _ in 0..MOST_PIECES {
+        match inbound::next_piece(&mut turn.core, index, rest.len()) {
+            None => return bytes.len() - rest.len(),
+            Some(Piece::Stream) => {
+                let mut input = Input::new(rest);
+                handlers.call(turn, index, "on_data", |h, turn, slot| {
+                    h.data(turn, index, slot, &mut input);
+                });
+                rest = input.bytes();
+                if rest.is_empty() || !turn.core[index].has_strategy() {
+                    return bytes.len() - rest.len();
+                }
+            }
+            Some(Piece::Skip(count)) => rest = &rest[count..],
+            Some(Piece::Exact(count)) => {
+                let (message, behind) = rest.split_at(count);
+                rest = behind;
+                handlers.call(turn, index, "on_received", |h, turn, slot| {
+                    h.received(turn, index, slot, Cow::Borrowed(message));
+                });
+            }
+        }
+    }
+    turn.core.yield_now(index);
+    bytes.len() - rest.len()
 }

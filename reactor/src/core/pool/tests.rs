@@ -1,8 +1,9 @@
-//! Which buffer is taken and how many are kept; a buffer compared with a list.
+//! Which buffer is taken and how many are kept; a buffer compared with a list; and what is left of
+//! input.
 
 use proptest::prelude::*;
 
-use super::{Chunk, Pool};
+use super::{Chunk, LEAST_ROOM, Pool};
 
 const KIB: usize = 1 << 10;
 
@@ -107,4 +108,70 @@ proptest! {
             prop_assert_eq!(chunk.room(), 4 * KIB - gap - list.len());
         }
     }
+}
+
+fn room<'a>(kept: &'a mut Chunk, pool: &mut Pool) -> &'a mut [u8] {
+    kept.make_room(pool);
+    kept.spare()
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at % 251) as u8).collect()
+}
+
+#[test]
+fn a_little_rest_does_not_hold_a_large_buffer() {
+    let mut pool = Pool::default();
+    let bytes = pattern(500_000);
+    let mut kept = Chunk::keep(&bytes, &mut pool);
+    for end in (0..=499_990).step_by(10) {
+        assert_eq!(kept.bytes()[..10], bytes[end..end + 10], "at {end}");
+        kept.consume(10, &mut pool);
+        let most = (8 * (kept.len() + LEAST_ROOM)).max(4 << 10);
+        assert!(kept.size() <= most.next_power_of_two(), "{} left", kept.len());
+    }
+    assert_eq!(kept.len(), 0);
+}
+
+#[test]
+fn what_is_kept_takes_a_buffer_with_room_for_a_receive_and_no_larger() {
+    for (len, size) in [(1, 4 << 10), (3 << 10, 4 << 10), (3073, 16 << 10), (63 << 10, 64 << 10)] {
+        let mut pool = Pool::default();
+        let mut kept = Chunk::keep(&pattern(len), &mut pool);
+        assert_eq!(kept.size(), size, "for {len}");
+        assert_eq!(room(&mut kept, &mut pool).len(), size - len);
+    }
+}
+
+#[test]
+fn what_is_left_stays_in_its_place_until_its_buffer_is_much_too_large() {
+    let mut pool = Pool::default();
+    let mut kept = Chunk::keep(&pattern(60_000), &mut pool);
+    let place = kept.bytes().as_ptr() as usize;
+    let least = (8 << 10) - LEAST_ROOM;
+    kept.consume(60_000 - least - 1, &mut pool);
+    assert_eq!(kept.bytes().as_ptr() as usize, place + 60_000 - least - 1);
+    kept.consume(1, &mut pool);
+    assert_eq!((kept.len(), kept.size()), (least, 16 << 10));
+    assert_eq!(kept.bytes(), &pattern(60_000)[60_000 - least..]);
+    assert_eq!(pool.kept(), 64 << 10, "the large one can be used again");
+    kept.consume(least, &mut pool);
+    assert_eq!((kept.len(), kept.size()), (0, 0), "an empty one has no buffer");
+    assert_eq!(pool.kept(), (64 << 10) + (16 << 10));
+}
+
+#[test]
+fn room_is_made_by_moving_and_if_that_fails_by_growing() {
+    let mut pool = Pool::default();
+    let mut kept = Chunk::keep(&pattern(60_000), &mut pool);
+    let place = kept.bytes().as_ptr() as usize;
+    kept.consume(600, &mut pool);
+    for (count, moved) in [(4512, 0), (1, 0), (1623, 600)] {
+        room(&mut kept, &mut pool)[..count].fill(1);
+        assert_eq!(kept.bytes().as_ptr() as usize, place + 600 - moved, "before {count} more");
+        kept.filled(count);
+    }
+    assert_eq!((kept.len(), kept.size()), (64 << 10, 64 << 10), "full");
+    assert_eq!(room(&mut kept, &mut pool).len(), 64 << 10, "twice as large");
+    assert_eq!(kept.bytes(), [&pattern(60_000)[600..], &[1; 6136]].concat());
 }
