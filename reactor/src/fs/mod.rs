@@ -56,7 +56,7 @@ pub struct Dir {
 impl Dir {
     /// Opens a directory by an ordinary path.
     pub(crate) fn open_root(kernel: &Kernel, path: impl AsRef<Path>) -> io::Result<Dir> {
-        Ok(File::new(kernel.clone(), kernel.open_dir(path.as_ref())?).into())
+        Ok(File::new(kernel, kernel.open_dir(path.as_ref())?).into())
     }
 
     /// Opens a file or a directory for reading. Never blocks on a FIFO or a device.
@@ -65,9 +65,7 @@ impl Dir {
     /// The error of `openat(2)`, such as `NotFound`; `PermissionDenied` also if the path leads
     /// outside the directory.
     pub fn open(&self, path: impl AsRef<OsStr>) -> io::Result<File> {
-        let kernel = &self.file.0.kernel;
-        let fd = kernel.open_beneath(self.file.fd(), path.as_ref())?;
-        Ok(File::new(kernel.clone(), fd))
+        self.opened(|kernel, dir| kernel.open_beneath(dir, path.as_ref()))
     }
 
     /// Opens a directory beneath this one, as the root for everything opened through it. Creating
@@ -76,9 +74,7 @@ impl Dir {
     /// # Errors
     /// The same as those of [`open`](Dir::open); `NotADirectory` for a file.
     pub fn open_dir(&self, path: impl AsRef<OsStr>) -> io::Result<Dir> {
-        let kernel = &self.file.0.kernel;
-        let fd = kernel.open_dir_beneath(self.file.fd(), path.as_ref())?;
-        Ok(File::new(kernel.clone(), fd).into())
+        self.opened(|kernel, dir| kernel.open_dir_beneath(dir, path.as_ref())).map(Dir::from)
     }
 
     /// Returns the attributes of a file beneath the directory. Symbolic links that stay beneath it
@@ -88,6 +84,12 @@ impl Dir {
     /// The same as those of [`open`](Dir::open), but permission to read the file is not needed.
     pub fn metadata(&self, path: impl AsRef<OsStr>) -> io::Result<Metadata> {
         self.file.0.kernel.metadata_beneath(self.file.fd(), path.as_ref())
+    }
+
+    /// The file that a call opens in this directory.
+    fn opened(&self, call: impl FnOnce(&Kernel, Fd) -> io::Result<Fd>) -> io::Result<File> {
+        let kernel = &self.file.0.kernel;
+        Ok(File::new(kernel, call(kernel, self.file.fd())?))
     }
 }
 
@@ -134,8 +136,8 @@ impl Drop for Open {
 }
 
 impl File {
-    fn new(kernel: Kernel, fd: Fd) -> File {
-        let shared = Shared::new(&kernel, fd);
+    fn new(kernel: &Kernel, fd: Fd) -> File {
+        let (kernel, shared) = (kernel.clone(), Shared::new(kernel, fd));
         File(Rc::new(Open { kernel, shared, residency: Cell::default() }))
     }
 

@@ -118,11 +118,9 @@ impl Dir {
     pub fn create(&self, path: impl AsRef<OsStr>, options: &CreateOptions) -> io::Result<NewFile> {
         let (parent, name) = split(path.as_ref())?;
         let dir = self.open_to_create(parent, options)?;
-        let kernel = &self.file.0.kernel;
         let spare = dir.spare_name.take();
-        let temporary = spare.unwrap_or_else(|| temporary_name(kernel));
-        let file = kernel.create_new(dir.file.fd(), &temporary, options.mode)?;
-        let file = File::new(kernel.clone(), file);
+        let temporary = spare.unwrap_or_else(|| temporary_name(&self.file.0.kernel));
+        let file = dir.opened(|kernel, dir| kernel.create_new(dir, &temporary, options.mode))?;
         let (fd, target, sync) = (dir.file.share(), name.to_owned(), options.sync);
         let name = Name { dir: fd, partials: None, temporary, target, sync };
         Ok(NewFile::new((dir, None), file, Some(name)))
@@ -172,15 +170,15 @@ impl Dir {
     /// # Errors
     /// The error of `openat(2)`, such as `NotFound` if this directory was removed.
     pub fn create_unnamed(&self) -> io::Result<(NewFile, File)> {
-        let (kernel, dir) = (&self.file.0.kernel, self.file.fd());
-        let file = match kernel.create_unnamed(dir) {
+        let file = match self.opened(Kernel::create_unnamed) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                let kernel = &self.file.0.kernel;
                 let temporary = temporary_name(kernel);
-                let file = File::new(kernel.clone(), kernel.create_new(dir, &temporary, 0o600)?);
-                kernel.unlink(dir, &temporary)?;
+                let file = self.opened(|kernel, dir| kernel.create_new(dir, &temporary, 0o600))?;
+                kernel.unlink(self.file.fd(), &temporary)?;
                 file
             }
-            created => File::new(kernel.clone(), created?),
+            created => created?,
         };
         Ok((NewFile::new((self.clone(), None), file.clone(), None), file))
     }

@@ -88,10 +88,8 @@ impl Dir {
 
     /// Opens or creates a file of this name, and locks it.
     fn open_locked(&self, name: &OsStr, mode: u32) -> io::Result<(File, Metadata)> {
-        let kernel = &self.file.0.kernel;
         for _ in 0..ATTEMPTS {
-            let file = kernel.open_locked(self.file.fd(), name, mode)?;
-            let file = File::new(kernel.clone(), file);
+            let file = self.opened(|kernel, dir| kernel.open_locked(dir, name, mode))?;
             let metadata = file.metadata()?;
             match self.metadata(name) {
                 Ok(there) if there.inode == metadata.inode => return Ok((file, metadata)),
@@ -110,7 +108,7 @@ impl Dir {
     fn check_rename(&self, to: &Dir) -> io::Result<()> {
         let (kernel, here, there) = (&self.file.0.kernel, self.file.fd(), to.file.fd());
         let name = temporary_name(kernel);
-        let probe = File::new(kernel.clone(), kernel.create_new(here, &name, 0o600)?);
+        let probe = self.opened(|kernel, dir| kernel.create_new(dir, &name, 0o600))?;
         let renamed = kernel.rename(here, &name, there, &name);
         kernel.unlink(if renamed.is_ok() { there } else { here }, &name)?;
         drop(probe);

@@ -161,6 +161,11 @@ impl Address {
         }
     }
 
+    /// What makes two addresses equal.
+    fn key(&self) -> (Option<SocketAddr>, Option<&Path>, Option<&[u8]>) {
+        (self.ip_and_port(), self.path(), self.abstract_name())
+    }
+
     /// Whether it is a Unix address.
     #[must_use]
     pub fn is_unix(&self) -> bool {
@@ -222,9 +227,7 @@ fn write_name(f: &mut fmt::Formatter<'_>, name: &[u8]) -> fmt::Result {
 /// Unix addresses without a name are equal, even if they belong to different sockets.
 impl PartialEq for Address {
     fn eq(&self, other: &Address) -> bool {
-        self.ip_and_port() == other.ip_and_port()
-            && self.path() == other.path()
-            && self.abstract_name() == other.abstract_name()
+        self.key() == other.key()
     }
 }
 
@@ -232,7 +235,7 @@ impl Eq for Address {}
 
 impl Hash for Address {
     fn hash<S: Hasher>(&self, state: &mut S) {
-        (self.ip_and_port(), self.path(), self.abstract_name()).hash(state);
+        self.key().hash(state);
     }
 }
 

@@ -72,16 +72,12 @@ pub(super) fn start(socket: &Socket, backlog: u32) -> io::Result<()> {
     socket.listen(backlog.try_into().unwrap_or(i32::MAX))
 }
 
-/// Lets other sockets have the address too.
-#[cfg(not(target_os = "freebsd"))]
-fn share(socket: &Socket) -> io::Result<()> {
-    socket.set_reuse_port(true)
-}
-
 /// Lets other sockets have the address too. `SO_REUSEPORT` of FreeBSD would not divide.
-#[cfg(target_os = "freebsd")]
 fn share(socket: &Socket) -> io::Result<()> {
-    socket.set_reuse_port_lb(true)
+    #[cfg(target_os = "freebsd")]
+    return socket.set_reuse_port_lb(true);
+    #[cfg(not(target_os = "freebsd"))]
+    socket.set_reuse_port(true)
 }
 
 /// Opens a socket and binds it. `prepare` is called with it before that.

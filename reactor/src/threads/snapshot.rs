@@ -5,7 +5,7 @@
 //! no thread requests a copy, this costs nothing.
 
 use std::fmt;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -185,7 +185,12 @@ impl LedgerReader {
     #[must_use]
     pub fn snapshot(&self, timeout: Duration) -> Option<Snapshot> {
         let until = Instant::now().checked_add(timeout);
-        let answers: Vec<Option<_>> = self.0.iter().map(|ledger| ledger.request()).collect();
+        let request = |ledger: &Arc<RemoteLedger>| {
+            let (request, answer) = channel();
+            let is_full = matches!(ledger.requests.post(request), Err(PostError::Full(_)));
+            (!is_full).then_some(answer)
+        };
+        let answers: Vec<_> = self.0.iter().map(request).collect();
         let mut sum = Snapshot::default();
         for (ledger, answer) in self.0.iter().zip(answers) {
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
@@ -198,15 +203,6 @@ impl LedgerReader {
             }
         }
         Some(sum)
-    }
-}
-
-impl RemoteLedger {
-    /// Requests a snapshot and returns where it arrives. `None` if too many requests wait.
-    fn request(&self) -> Option<Receiver<Snapshot>> {
-        let (request, answer) = channel();
-        let posted = self.requests.post(request);
-        (!matches!(posted, Err(PostError::Full(_)))).then_some(answer)
     }
 }
 
@@ -247,6 +243,7 @@ impl SharedLedger {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::Receiver;
     use std::thread;
 
     use super::*;

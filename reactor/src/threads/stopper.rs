@@ -91,11 +91,8 @@ impl Stopper {
             let is_first = !stopper.0.announced.swap(true, Ordering::SeqCst);
             // Nothing can be reported from inside a signal handler, and a waker that exists does not
             // refuse.
-            let _ = match stopper.0.delay {
-                Duration::ZERO => stopper.stop(),
-                _ if is_first => stopper.wake(),
-                _ => stopper.stop(),
-            };
+            let delays = is_first && !stopper.0.delay.is_zero();
+            let _ = if delays { stopper.wake() } else { stopper.stop() };
         };
         sys::on_termination(self.0.asked.clone(), stop)
             .inspect_err(|_| self.0.on_signals.store(false, Ordering::Relaxed))
