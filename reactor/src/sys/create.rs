@@ -95,12 +95,6 @@ pub(super) fn is_in_memory(file: Fd) -> io::Result<bool> {
     Ok(IN_MEMORY.contains(&(stat.f_type as u32)))
 }
 
-/// Assumes a disk where the system cannot tell.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn is_in_memory(_: Fd) -> io::Result<bool> {
-    Ok(false)
-}
-
 /// Converts a file name for the kernel. A path would lead out of the directory.
 fn c_name(name: &OsStr) -> io::Result<CString> {
     debug_assert!(!name.as_bytes().contains(&b'/'));

@@ -18,18 +18,13 @@ use super::unix::{check, set_option};
 mod tests;
 
 /// The suites to try.
-const SUITES: [Suite; 6] = {
-    use Cipher::{Aes128Gcm, Aes256Gcm, ChaCha20Poly1305};
-    use TlsVersion::{Tls12, Tls13};
-    [
-        Suite { version: Tls12, cipher: Aes128Gcm },
-        Suite { version: Tls12, cipher: Aes256Gcm },
-        Suite { version: Tls12, cipher: ChaCha20Poly1305 },
-        Suite { version: Tls13, cipher: Aes128Gcm },
-        Suite { version: Tls13, cipher: Aes256Gcm },
-        Suite { version: Tls13, cipher: ChaCha20Poly1305 },
-    ]
-};
+fn all_suites() -> Vec<Suite> {
+    let of = |version| {
+        [Cipher::Aes128Gcm, Cipher::Aes256Gcm, Cipher::ChaCha20Poly1305]
+            .map(|cipher| Suite { version, cipher })
+    };
+    [of(TlsVersion::Tls12), of(TlsVersion::Tls13)].concat()
+}
 
 /// The suites that the kernel supports, once that is known.
 static SUPPORTED: OnceLock<Vec<Suite>> = OnceLock::new();
@@ -48,7 +43,11 @@ pub(super) fn supports_tls(suite: Suite) -> io::Result<()> {
 fn remember(supported: &OnceLock<Vec<Suite>>, probed: io::Result<Vec<Suite>>) {
     let suites = match probed {
         Ok(suites) => {
-            log::info!("kernel TLS supports {} of {} cipher suites", suites.len(), SUITES.len());
+            log::info!(
+                "kernel TLS supports {} of {} cipher suites",
+                suites.len(),
+                all_suites().len()
+            );
             suites
         }
         Err(error) if is_shortage(&error) => {
@@ -70,7 +69,7 @@ fn probe() -> io::Result<Vec<Suite>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     let mut supported = Vec::new();
-    for suite in SUITES {
+    for suite in all_suites() {
         let stream = TcpStream::connect(address)?;
         let (socket, len) = (stream.as_raw_fd(), key_len(suite.cipher));
         attach_tls(socket)?;

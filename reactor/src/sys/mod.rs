@@ -321,7 +321,7 @@ kernel_calls! {
     /// `O_PATH` descriptor fails with `EBADF`.
     create::sync(file: Fd) -> io::Result<()>;
     /// Whether a file is on a file system in memory, so that nothing waits for a disk.
-    create::is_in_memory(file: Fd) -> io::Result<bool>;
+    @linux create::is_in_memory(file: Fd) -> io::Result<bool>;
     /// The attributes of an open file.
     dir::metadata(file: Fd) -> io::Result<Metadata>;
     /// The attributes of an entry of a directory (`.` and `..` excluded). Symbolic links that stay
