@@ -349,10 +349,6 @@ impl Layer {
         self.end = Some(End::Failed(error.into()));
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        matches!(self.end, Some(End::Failed(_)))
-    }
-
     /// Takes out the error with which the transport has failed. From then on its stream is cut.
     pub(crate) fn take_failure(&mut self) -> Option<Error> {
         match self.end.replace(End::Cut) {

@@ -144,7 +144,12 @@ pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
         return Arrival::Nothing;
     }
     let Some((ConnId { index: to, .. }, c)) = destination(core, index) else {
-        return end_without_destination(core, index);
+        // A source of everything ends with its destination.
+        let Some(left) = left(core, index) else {
+            core.close(index);
+            return Arrival::Nothing;
+        };
+        return end_part(core, index, left);
     };
     if !takes(c) {
         outbound::flush_now(core, to);
@@ -173,15 +178,6 @@ fn end_part(core: &mut Core, index: u32, left: u64) -> Arrival {
     // Bytes behind the part may be unread.
     core[index].flags.set(Flags::REVISIT_INPUT);
     Arrival::Relayed(left)
-}
-
-/// Ends a relay whose destination is gone. A source of everything ends with it.
-fn end_without_destination(core: &mut Core, index: u32) -> Arrival {
-    if let Some(left) = left(core, index) {
-        return end_part(core, index, left);
-    }
-    core.close(index);
-    Arrival::Nothing
 }
 
 /// Ends a relay at the end of the stream. That completes a stream, but cuts a part off.

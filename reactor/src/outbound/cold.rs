@@ -33,21 +33,17 @@ fn start_reads(core: &mut Core) {
     while core.cold.running < MOST_READS
         && let Some((id, bytes)) = core.cold.waiting.pop_front()
     {
-        start_read(core, id, bytes);
+        let Some(part) = waiting_part(core, id) else { continue };
+        let (file, offset, hidden) = (part.file.share(), part.offset, part.file.is_hidden());
+        core.cold.running += 1;
+        let ledger = core.ledger_of(id.index);
+        ledger.cold_reads += 1;
+        ledger.cold_untold += u64::from(hidden);
+        core.push_job(
+            move |kernel| kernel.map(|kernel| kernel.warm(file.fd(), offset, bytes)),
+            move |core, read| done(core, id, bytes, read),
+        );
     }
-}
-
-fn start_read(core: &mut Core, id: ConnId, bytes: usize) {
-    let Some(part) = waiting_part(core, id) else { return };
-    let (file, offset, hidden) = (part.file.share(), part.offset, part.file.is_hidden());
-    core.cold.running += 1;
-    let ledger = core.ledger_of(id.index);
-    ledger.cold_reads += 1;
-    ledger.cold_untold += u64::from(hidden);
-    core.push_job(
-        move |kernel| kernel.map(|kernel| kernel.warm(file.fd(), offset, bytes)),
-        move |core, read| done(core, id, bytes, read),
-    );
 }
 
 /// A worker has tried to read a window, or no worker could be started.

@@ -4,7 +4,6 @@ use std::io::IoSlice;
 
 use super::wire::{Flushed, Wire, transmit};
 use super::{Outgoing, joins, writes_through};
-use crate::core::transport::Layer;
 use crate::core::{
     ConnId, Core, Direction, Flags, Group, MOST_UNFLUSHED, Pool, Quantum, Queue, Reason, Sent,
     is_passing,
@@ -255,11 +254,7 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
             log::warn!("{}: a file ended before the region being sent", core.describe(index));
             core.fail(index, Reason::Truncated);
         }
-        Flushed::Unsealed => {
-            if let Some(error) = c.layer().and_then(Layer::take_failure) {
-                core.fail_transport(index, error);
-            }
-        }
+        Flushed::Unsealed(error) => core.fail_transport(index, error),
         Flushed::Failed(error) => core.fail_with(index, &error),
     }
     core.observe_sent(index, taken);

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use super::plan::SCRATCH;
 use super::{Action, Front, MAX_PIECES, plan};
-use crate::core::transport::{Layer, SEALED};
+use crate::core::transport::{Error, Layer, SEALED};
 use crate::core::{ColdFiles, Ledger, Limits, Part, Pool, Quantum, Queue};
 use crate::sys::{AlignedBuffer, Fd, Kernel, KeyFor, More};
 
@@ -25,7 +25,7 @@ pub(crate) enum Flushed {
     /// A region is longer than its file.
     Truncated,
     /// The transport has failed, and can seal nothing more.
-    Unsealed,
+    Unsealed(Error),
     /// The socket has failed.
     Failed(io::Error),
 }
@@ -73,8 +73,8 @@ impl Wire<'_> {
                 self.send_sealed()
             } else {
                 queue.owes_wire = false;
-                if self.layer.as_ref().is_some_and(|layer| layer.has_failed()) {
-                    return Flushed::Unsealed;
+                if let Some(error) = self.layer.as_mut().and_then(|layer| layer.take_failure()) {
+                    return Flushed::Unsealed(error);
                 }
                 let front = Front::of(queue, self.limits, self.most(), self.layer.is_some());
                 match plan(&front, self.limits) {
