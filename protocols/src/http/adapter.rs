@@ -320,14 +320,10 @@ impl<S: Service> Http<S> {
         if input.is_empty() {
             return Step::Rest;
         }
+        if session.state.receives_body() {
+            return self.step_body(cx, session, input);
+        }
         match &mut session.state {
-            State::AwaitingResponse(awaited) if awaited.body.is_some() => {
-                return self.step_body(cx, session, input);
-            }
-            State::ReceivingBody(_) => return self.step_body(cx, session, input),
-            State::SkippingBody { .. } | State::AwaitingResponse(_) => {
-                return Self::skip_body(cx, session, input);
-            }
             State::Head { scan, blank_lines } if input.starts_with(b"\r\n") => {
                 input.consume(2);
                 (*scan, *blank_lines) = (HeadScan::default(), *blank_lines + 1);
@@ -344,6 +340,7 @@ impl<S: Service> Http<S> {
                 }
                 Err(status) => self.refuse(cx, session, input.bytes(), status),
             },
+            _ => return Self::skip_body(cx, session, input),
         }
         Step::Again
     }

@@ -248,13 +248,7 @@ impl Deferred {
         let lost = if sent == Sent::Gone { output.bytes.len() as u64 } else { 0 };
         let end = peer.sent() + peer.pending() + lost;
         let Answered { status, body, persistence, .. } = answered;
-        pending.finish(FinishedResponse { status, body, end });
-        peer.set_deadline(None);
-        // The session continues when the response has left.
-        match persistence {
-            Persistence::Close => peer.close(),
-            _ => peer.request_drain(),
-        }
+        pending.finish(peer, FinishedResponse { status, body, end }, persistence);
         sent
     }
 }

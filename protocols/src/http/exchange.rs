@@ -185,14 +185,17 @@ impl<S: Service> Http<S> {
                 session.await_response(cx, aftermath.skip, (pending, Some(head)), &self.limits);
                 return Ok(());
             }
-            (Some(Awaited::Response(pending)), _) => {
-                self.note_pending(session, head, request);
-                session.await_response(cx, aftermath.skip, (pending, None), &self.limits);
-                return Ok(());
-            }
-            (Some(Awaited::ResponseAndBody(pending, to)), Some(state)) => {
+            (Some(Awaited::ResponseAndBody(pending, to)), Some(state))
+                if pending.finished().is_none() =>
+            {
                 self.note_pending(session, head, request);
                 self.receive_body_of(cx, session, request, (state, to), pending);
+                return Ok(());
+            }
+            // The body is skipped if the response is complete already.
+            (Some(Awaited::Response(pending) | Awaited::ResponseAndBody(pending, _)), _) => {
+                self.note_pending(session, head, request);
+                session.await_response(cx, aftermath.skip, (pending, None), &self.limits);
                 return Ok(());
             }
             (Some(Awaited::File(file)), Some(state)) => {

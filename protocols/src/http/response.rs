@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, ThreadId};
 
 use sluicegate_reactor::fs::NewFile;
-use sluicegate_reactor::{ConnId, Sent};
+use sluicegate_reactor::{ConnId, Peer, Sent};
 
 use super::multipart::FormLimits;
 use super::status::Status;
@@ -196,9 +196,21 @@ impl PendingResponse {
         self.finished.get()
     }
 
-    pub(super) fn finish(&self, response: FinishedResponse) {
+    /// Notes that all of the response is in the send queue of its connection. The session continues
+    /// when it has left.
+    pub(super) fn finish(
+        &self,
+        mut peer: Peer<'_>,
+        response: FinishedResponse,
+        persistence: Persistence,
+    ) {
         let finished = self.finished.set(response);
         debug_assert!(finished.is_ok(), "one Deferred, one response");
+        peer.set_deadline(None);
+        match persistence {
+            Persistence::Close => peer.close(),
+            _ => peer.request_drain(),
+        }
     }
 
     pub(super) fn deliver_again(&self) {

@@ -78,6 +78,21 @@ impl<V> State<V> {
         }
     }
 
+    /// Whether the service receives what arrives now. Once a deferred response is complete, the rest
+    /// of the body is skipped. The connection is already closing if the length of that is not known.
+    #[inline]
+    pub(super) fn receives_body(&mut self) -> bool {
+        let State::AwaitingResponse(awaited) = self else {
+            return matches!(self, State::ReceivingBody(_));
+        };
+        if awaited.pending.finished().is_some()
+            && let Some(left) = awaited.body.as_ref().and_then(RequestBody::left)
+        {
+            (awaited.body, awaited.left) = (None, left);
+        }
+        awaited.body.is_some()
+    }
+
     /// The request body that is being received.
     pub(super) fn body(&mut self) -> Option<&mut RequestBody<V>> {
         match self {

@@ -228,19 +228,13 @@ impl ResponseStream {
             return Sent::Gone;
         }
         let sent = self.body.finish(&mut peer, trailers, Own::Date);
-        if sent == Sent::Gone {
-            return sent;
-        }
-        if let Some(stream) = self.pending.stream() {
+        if sent != Sent::Gone
+            && let Some(stream) = self.pending.stream()
+        {
             let (status, body) = (stream.status, stream.body());
             let end = peer.sent() + peer.pending();
-            self.pending.finish(FinishedResponse { status, body, end });
-        }
-        peer.set_deadline(None);
-        match self.persistence {
-            Persistence::Close => peer.close(),
-            // The session continues when the response has left.
-            _ => peer.request_drain(),
+            let response = FinishedResponse { status, body, end };
+            self.pending.finish(peer, response, self.persistence);
         }
         sent
     }

@@ -25,6 +25,7 @@ mod streams;
 mod syntax;
 mod trailers;
 mod upgrade;
+mod with_body;
 
 use sluicegate_reactor::testing::{Client, Harness, State};
 
