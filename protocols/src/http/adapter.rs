@@ -194,6 +194,9 @@ impl<S: Service> Handler for Http<S> {
             self.service.on_gone(cx, id);
         }
         self.note_finished(cx, &session);
+        if let (Some(metrics), Some(stream)) = (&self.metrics, session.stream()) {
+            metrics.note_cut(stream.status);
+        }
         let Some(mut in_flight) = session.in_flight else { return };
         if let State::AwaitingResponse(awaited) = &session.state
             && let Some((status, body, end)) = awaited.pending.queued()

@@ -13,12 +13,15 @@ use super::status::Status;
 #[non_exhaustive]
 pub struct HttpCounters {
     /// The number of final responses by the class of their status, from 1xx to 5xx. The first entry
-    /// counts 101, the response to an upgrade.
+    /// counts 101, the response to an upgrade. A [streamed](super::Reply::stream) response is
+    /// counted when it ends, also if it was cut off, and an upgrade that
+    /// [`Forward`](crate::forward::Forward) forwards when its connection ends.
     pub responses: [u64; 5],
     /// How long requests took. The time starts in the turn in which the head, and the body if the
     /// service has requested it, was complete. It ends when the response is passed to the kernel
     /// or, for a [deferred](super::Reply::defer) or [streamed](super::Reply::stream) response, when
-    /// the kernel has accepted its last byte.
+    /// the kernel has accepted its last byte. Streams that were cut off and forwarded upgrades are
+    /// left out: they end when somebody leaves.
     pub times: Histogram,
 }
 
@@ -72,6 +75,11 @@ impl HttpMetrics {
             let count = std::mem::take(&mut state.untimed);
             state.counters.times.record_many(time(), count);
         }
+    }
+
+    /// Counts a streamed response whose connection has ended before it was finished.
+    pub(super) fn note_cut(&self, status: Status) {
+        self.0.borrow_mut().counters.note(status);
     }
 
     /// Counts a response that was finished after the callback of its request.

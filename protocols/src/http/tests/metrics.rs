@@ -7,21 +7,26 @@ use sluicegate_reactor::{ConnId, Turn};
 
 use super::super::HttpMetrics;
 use super::{Answered, Http, Reply, Request, Service};
-use crate::http::{Deferred, Status};
+use crate::http::{Deferred, ResponseStream, Status};
 
-/// Answers with the status that the path states, and defers what has no number until it is told to
-/// answer.
+/// Answers with the status that the path states, begins a stream for `/stream` and `/switch`, and
+/// defers what has no number until it is told to answer.
 struct Statuses {
     waiting: Vec<Deferred>,
+    streams: Vec<ResponseStream>,
 }
 
 impl Service for Statuses {
     type State = ();
 
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-        match request.path()[1..].parse().ok().and_then(Status::new) {
-            Some(status) => reply.status(status).send("done"),
-            None => reply.defer(|deferred, _| self.waiting.push(deferred)),
+        match (request.path()[1..].parse().ok().and_then(Status::new), request.path()) {
+            (Some(status), _) => reply.status(status).send("done"),
+            (_, "/stream") => reply.stream(|stream, _| self.streams.push(stream)),
+            (_, "/switch") => reply.defer(|deferred, cx| {
+                self.streams.extend(deferred.switch(cx, b"Upgrade: other\r\n"));
+            }),
+            _ => reply.defer(|deferred, _| self.waiting.push(deferred)),
         }
     }
 
@@ -32,7 +37,7 @@ impl Service for Statuses {
 
 fn statuses() -> (Harness<Http<Statuses>>, HttpMetrics) {
     let metrics = HttpMetrics::default();
-    let service = Statuses { waiting: Vec::new() };
+    let service = Statuses { waiting: Vec::new(), streams: Vec::new() };
     (Harness::new(Http::new(service).with_metrics(metrics.clone())), metrics)
 }
 
@@ -106,4 +111,25 @@ fn a_client_that_has_left_gets_no_response_that_would_count() {
     h.feed(client, get("/later"));
     h.reset(client);
     assert_eq!(metrics.counters(), Default::default());
+}
+
+#[test]
+fn a_stream_counts_once_with_its_time_only_if_it_is_complete() {
+    for (path, responses) in [("/stream", [0, 1, 0, 0, 0]), ("/switch", [1, 0, 0, 0, 0])] {
+        let (mut h, metrics) = statuses();
+        let client = h.open();
+        h.feed(client, get(path));
+        assert_eq!(metrics.counters().responses, [0; 5], "{path}");
+        h.reset(client);
+        assert_eq!(metrics.counters().responses, responses, "{path}");
+        assert_eq!(metrics.counters().times.count(), 0, "{path}");
+    }
+    let (mut h, metrics) = statuses();
+    let client = h.open();
+    h.feed(client, get("/stream"));
+    let stream = h.handler().service().streams.pop().expect("a stream");
+    stream.finish(h.reactor());
+    h.run();
+    h.reset(client);
+    assert_eq!((metrics.counters().responses[1], metrics.counters().times.count()), (1, 1));
 }
