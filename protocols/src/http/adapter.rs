@@ -281,12 +281,13 @@ impl<S: Service> Http<S> {
                 }
             }
             State::AwaitingResponse(_) => {
-                self.refuse_late(cx, session, b"", Status::SERVICE_UNAVAILABLE);
+                self.refuse_late(cx, session, Status::SERVICE_UNAVAILABLE);
             }
             // The rest may have arrived: nothing is read while the client reads no responses.
             _ if !cx.wants_input() => cx.set_deadline(Some(self.limits.head_timeout)),
-            State::Head { .. } if session.is_closing && cx.unread() == 0 => cx.close(),
-            State::Head { .. } => self.refuse_late(cx, session, b"", Status::REQUEST_TIMEOUT),
+            State::Head { .. } if cx.unread() == 0 => cx.close(),
+            // The response depends on what has arrived of the head.
+            State::Head { .. } => session.look_again(cx),
             // The request was answered before.
             State::SkippingBody { .. } | State::ReceivingBody(_) => cx.close(),
         }
@@ -335,6 +336,9 @@ impl<S: Service> Http<S> {
                 }
             }
             State::Head { scan, .. } => match head::find_end(input, scan, &self.limits) {
+                Ok(None) if session.is_late() => {
+                    self.refuse(cx, session, input.bytes(), Status::REQUEST_TIMEOUT);
+                }
                 Ok(None) => return Step::Incomplete,
                 Ok(Some(end)) => {
                     let head = &input.bytes()[..end];

@@ -396,17 +396,16 @@ impl<S: Service> Http<S> {
         Reply::new(Destination::Current(cx), &mut self.output, mode).error(status)
     }
 
-    /// Refuses a request whose deadline has passed.
+    /// Refuses a request whose response is late.
     #[cold]
     pub(super) fn refuse_late(
         &mut self,
         cx: &mut Context<'_>,
         session: &mut HttpSession<S::State>,
-        head: &[u8],
         status: Status,
     ) {
         self.output.begin(cx);
-        self.refuse(cx, session, head, status);
+        self.refuse(cx, session, b"", status);
         self.flush(cx);
     }
 }

@@ -19,8 +19,7 @@ pub struct HttpSession<V = ()> {
     pub(super) state: State<V>,
     /// Requests so far.
     pub(super) requests: u32,
-    /// Whether the deadline of `state` is set.
-    has_deadline: bool,
+    deadline: Deadline,
     /// Whether the next response is the last: the reactor is stopping, or the client has shut down
     /// its sending side.
     pub(super) is_closing: bool,
@@ -31,6 +30,15 @@ pub struct HttpSession<V = ()> {
 }
 
 const _: () = assert!(size_of::<HttpSession>() <= 32);
+
+/// The deadline of a state.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deadline {
+    None,
+    Set,
+    /// It has passed, and the input is delivered once more.
+    Passed,
+}
 
 /// The input or event that a connection expects.
 pub(super) enum State<V> {
@@ -117,7 +125,7 @@ impl<V> HttpSession<V> {
         HttpSession {
             state: State::next_head(),
             requests: 0,
-            has_deadline: false,
+            deadline: Deadline::None,
             is_closing: false,
             in_flight: None,
             own: (),
@@ -173,7 +181,7 @@ impl<V> HttpSession<V> {
         limits: &HttpLimits,
     ) {
         self.state = State::ReceivingBody(Box::new(body));
-        self.has_deadline = true;
+        self.deadline = Deadline::Set;
         cx.set_deadline(Some(limits.head_timeout));
     }
 
@@ -201,7 +209,7 @@ impl<V> HttpSession<V> {
         (pending, postponed): (Arc<PendingResponse>, Option<&[u8]>),
         limits: &HttpLimits,
     ) {
-        self.has_deadline = true;
+        self.deadline = Deadline::Set;
         if pending.finished().is_none() && !pending.is_delivered_again() {
             cx.set_deadline(Some(limits.response_timeout));
         }
@@ -223,7 +231,7 @@ impl<V> HttpSession<V> {
             return None;
         }
         let head = awaited.postponed.take()?;
-        self.has_deadline = false;
+        self.deadline = Deadline::None;
         cx.resume();
         Some(head)
     }
@@ -238,7 +246,7 @@ impl<V> HttpSession<V> {
         pending: Arc<PendingResponse>,
         limits: &HttpLimits,
     ) {
-        self.has_deadline = true;
+        self.deadline = Deadline::Set;
         cx.set_deadline(Some(limits.head_timeout));
         let (body, since) = (Some(body), cx.now());
         let awaited = AwaitedResponse { left: 0, postponed: None, body, pending, since };
@@ -274,7 +282,7 @@ impl<V> HttpSession<V> {
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.complete(finished.status, finished.body, finished.end);
         }
-        self.has_deadline = false;
+        self.deadline = Deadline::None;
         // The rest of a body that was being received is skipped. The connection is already closing
         // if its length is not known.
         let left = awaited.body.as_ref().map_or(Some(awaited.left), RequestBody::left);
@@ -289,17 +297,29 @@ impl<V> HttpSession<V> {
     /// Sets the deadline of the current state, once: bytes that trickle in do not move it.
     #[inline]
     pub(super) fn start_deadline(&mut self, cx: &mut Context<'_>, time: Duration) {
-        if !self.has_deadline {
-            self.has_deadline = true;
+        if self.deadline == Deadline::None {
+            self.deadline = Deadline::Set;
             cx.set_deadline(Some(time));
         }
+    }
+
+    /// Looks at an incomplete head for the last time: its deadline has passed.
+    #[cold]
+    pub(super) fn look_again(&mut self, cx: &mut Context<'_>) {
+        self.deadline = Deadline::Passed;
+        cx.yield_now();
+    }
+
+    /// Whether the deadline of the head has passed.
+    pub(super) fn is_late(&self) -> bool {
+        self.deadline == Deadline::Passed
     }
 
     /// Clears the deadline of a head or a skipped body that is complete.
     #[inline]
     pub(super) fn clear_deadline(&mut self, cx: &mut Context<'_>) {
-        if self.has_deadline && !self.is_waiting() {
-            self.has_deadline = false;
+        if self.deadline != Deadline::None && !self.is_waiting() {
+            self.deadline = Deadline::None;
             cx.set_deadline(None);
         }
     }

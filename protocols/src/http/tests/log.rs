@@ -206,7 +206,11 @@ fn row_38_refusals_and_last_answers_are_logged_when_the_connection_closes() {
     let client = h.open();
     h.feed(client, "GET /3");
     h.advance(Duration::from_secs(11));
-    assert_eq!(tails(&lines), ["\"-\" 408 20 \"-\" \"-\""]);
+    assert_eq!(tails(&lines), ["\"GET /3\" 408 20 \"-\" \"-\""]);
+    let client = h.open();
+    h.feed(client, "HEAD /3 HTTP/1.1\r\nHost: h\r\n");
+    h.advance(Duration::from_secs(11));
+    assert_eq!(tails(&lines), ["\"HEAD /3 HTTP/1.1\" 408 - \"-\" \"-\""]);
 }
 
 #[test]
