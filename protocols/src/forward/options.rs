@@ -47,7 +47,9 @@ pub struct ForwardOptions {
     /// its requests would reach the origin unchecked.
     pub upgrades: Vec<String>,
     /// Request bodies of known length up to this many bytes are received before they are forwarded,
-    /// so that a slow client does not occupy a connection to the origin. Default 16 KiB.
+    /// so that a slow client does not occupy a connection to the origin. The listener's limit
+    /// [`receive_exact`](sluicegate_reactor::Limits::receive_exact) applies too: longer bodies are
+    /// streamed. Default 16 KiB.
     pub whole_body: usize,
 }
 

@@ -261,11 +261,10 @@ impl Service for Forward {
         if hops_left(request) == Some(0) {
             return reply.status(Status::NO_CONTENT).finish_head(None);
         }
+        let most = self.shared.options.whole_body.min(reply.most_readable());
         match request.content_length() {
             _ if !request.has_body() => self.send(request, None, reply),
-            Some(length) if length <= self.shared.options.whole_body as u64 => {
-                reply.read(self.shared.options.whole_body, Body(None))
-            }
+            Some(length) if length <= most as u64 => reply.read(most, Body(None)),
             _ => self.stream(request, reply),
         }
     }

@@ -195,6 +195,14 @@ impl Destination<'_, '_> {
         }
     }
 
+    /// The reactor's limit on bodies in memory. It is 0 where no body can be received.
+    pub(super) fn receive_exact(&self) -> usize {
+        match self {
+            Destination::Current(cx) => cx.limits().receive_exact,
+            Destination::Deferred(..) => 0,
+        }
+    }
+
     pub(super) fn transport<T: 'static>(&self) -> Option<&T> {
         match self {
             Destination::Current(cx) => cx.transport(),

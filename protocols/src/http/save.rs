@@ -11,6 +11,11 @@ use super::response::Awaited;
 use super::status::Status;
 
 impl Reply<'_, '_> {
+    /// The length of the longest body that [`read`](Reply::read) can receive.
+    pub(crate) fn most_readable(&self) -> usize {
+        self.to.receive_exact()
+    }
+
     /// Reads a request body of at most `limit` bytes into memory. Once it is complete,
     /// [`Service::on_body`](super::Service::on_body) is called with the body and `state`, and
     /// answers the request.

@@ -2,7 +2,7 @@
 
 use sluicegate_reactor::testing::State;
 
-use super::{World, get};
+use super::{ForwardOptions, World, get};
 
 const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
 
@@ -191,4 +191,12 @@ fn a_body_that_is_malformed_within_the_response_resets_both_connections() {
     world.h.feed(client, "1\r\nbX");
     assert!(world.take(client).ends_with("1\na\n"), "nothing follows within the response");
     assert_eq!((world.h.state(client), world.h.state(far)), (State::Reset, State::Reset));
+}
+
+#[test]
+fn a_body_that_the_reactor_does_not_receive_into_memory_is_streamed_whatever_the_options_say() {
+    let mut world =
+        World::with(ForwardOptions { whole_body: 64 << 20, ..ForwardOptions::default() });
+    let (_, far) = world.ask(sized(20 << 20));
+    assert!(world.take(far).starts_with("POST / HTTP/1.1\n"));
 }
