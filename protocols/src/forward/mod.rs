@@ -48,8 +48,9 @@
 //!
 //! A warning names the origin and the cause, at most once per second. If the response has already
 //! begun, the client's connection is reset instead, so that a truncated body never looks complete.
-//! If the client disconnects, the connection to the origin is closed. A client that has only shut
-//! down its sending side still gets its response.
+//! If the client disconnects, the connection to the origin is closed. If the client has pipelined
+//! another request before, that is noticed only when the response is sent. A client that has only
+//! shut down its sending side still gets its response.
 //!
 //! # Several origins
 //!
