@@ -27,7 +27,7 @@ pub(super) struct RequestBody<V> {
     has_waited: bool,
 }
 
-/// What a body is.
+/// How a body is received.
 enum Content {
     Plain(Sink),
     Form(Box<FormBody>),

@@ -8,7 +8,7 @@ use super::limits::HttpLimits;
 use super::status::Status;
 use super::target::HostCache;
 
-/// Their values; repeated fields are combined.
+/// The values of these fields; repeated ones are combined.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     /// Checked, and therefore ASCII.

@@ -96,7 +96,7 @@ impl Output {
         }
     }
 
-    /// The same once they are many.
+    /// Moves the finished responses to the send queue if they add up to a [`BATCH`].
     pub(super) fn flush_batch(&mut self, to: &mut Destination<'_, '_>) {
         if self.bytes.len() >= BATCH {
             self.flush_to(to);

@@ -121,7 +121,8 @@ impl HostCache {
     }
 }
 
-/// The same for an address in brackets or a percent-encoded name.
+/// Whether `text` is such an authority although it has bytes that are rare in a name: those of an
+/// address in brackets, or of a percent-encoded name.
 fn is_rare_authority(text: &[u8]) -> bool {
     let (is_host, rest) = if let [b'[', rest @ ..] = text {
         let Some(end) = memchr(b']', rest) else { return false };
