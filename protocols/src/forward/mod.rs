@@ -123,6 +123,7 @@
 //! | `origins` | choosing the origin of a request |
 //! | `passage` | responses on their way back |
 //! | `tunnel` | connections after an upgrade |
+//! | `attempt`, `shared` | a request as its origin counts it, and what all exchanges share |
 //! | `fields`, `rules`, `failure`, `options` | header fields, failures, options |
 
 mod attempt;

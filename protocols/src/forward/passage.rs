@@ -44,7 +44,7 @@ pub(super) enum Answer {
 }
 
 impl Passage {
-    /// Sends the head of the response. Returns the reply to finish.
+    /// Answers with the status and fields of the response; `finish` adds the body.
     fn answer(
         &mut self,
         cx: &mut Turn,

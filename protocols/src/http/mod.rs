@@ -88,7 +88,8 @@
 //! | a byte outside ASCII in the target | 400 | RFC 3986, section 2; UTF-8 is no exception |
 //! | `%` without two hexadecimal digits | 400 | RFC 3986, section 2.1 |
 //! | the target `*` without OPTIONS | 400 | RFC 9112, section 3.2.4 |
-//! | HTTP/0.9, RTSP, ICE | 400 | other protocols |
+//! | no version (HTTP/0.9), RTSP, ICE | 400 | other protocols |
+//! | another major version than 1 | 505 | RFC 9110, section 15.6.6 |
 //! | CONNECT, TRACE | 501 | `Http` opens no tunnels, and TRACE would show cookies to scripts |
 //! | a transfer coding other than `chunked` | 501 | RFC 9112, section 6.1 |
 //! | two equal `Content-Length` | 400 | RFC 9110, section 8.6: accepting them is optional |

@@ -41,7 +41,8 @@ pub struct LogRecord<'a> {
     pub user: Option<&'a [u8]>,
     /// When the request was answered, in seconds since 1970.
     pub time: u64,
-    /// The request line as it was received. It may be incomplete if the request was refused.
+    /// The request line as it was received, except that a later minor version reads `HTTP/1.1`. It
+    /// may be incomplete if the request was refused.
     pub request_line: &'a [u8],
     /// The status of the response; 499, as in nginx, if it was [deferred](super::Reply::defer) and
     /// the client left before it was ready.

@@ -27,7 +27,8 @@ pub trait Service: Sized + 'static {
     /// If its length is not known, [stream](Reply::stream) it.
     ///
     /// The request body has not been read yet. To get it, finish the reply with
-    /// [`read`](Reply::read), [`read_pieces`](Reply::read_pieces) or [`save`](Reply::save).
+    /// [`read`](Reply::read), [`read_pieces`](Reply::read_pieces), [`read_form`](Reply::read_form),
+    /// [`save`](Reply::save) or [`defer_with_body`](Reply::defer_with_body).
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Self::State>;
 
     /// The next piece of a request body that is [delivered in pieces](Reply::read_pieces) has
@@ -76,9 +77,9 @@ pub trait Service: Sized + 'static {
     }
 
     /// A chunked request body is complete and has trailer fields, of at most
-    /// [`HttpLimits::head`](super::HttpLimits::head) bytes. [`on_body`](Service::on_body) or
-    /// [`on_saved`](Service::on_saved) comes next. `state` is the value that the service passed
-    /// when it requested the body.
+    /// [`HttpLimits::head`](super::HttpLimits::head) bytes. [`on_body`](Service::on_body),
+    /// [`on_saved`](Service::on_saved) or [`on_body_end`](Service::on_body_end) comes next. `state`
+    /// is the value that the service passed when it requested the body.
     fn on_trailers(
         &mut self,
         cx: &mut Turn,
@@ -131,8 +132,10 @@ pub trait Service: Sized + 'static {
 
     /// Answers a request that `Http` refuses because it breaks a rule, exceeds a limit or times
     /// out. The default is [`Reply::error`]; a service can send its own error page instead. The
-    /// response must be finished in the call. The connection closes after it, unless the only
-    /// problem is a body that is too long for the service but short enough to be skipped.
+    /// response must be finished in the call. The connection closes after it, except where the rest
+    /// of the request can be skipped: a body that is too long for the service, a body that is no
+    /// form although the service asked for one, and a response that the service has dropped in the
+    /// call.
     fn on_refused(&mut self, status: Status, reply: Reply<'_, '_>) -> Answered {
         reply.error(status)
     }
