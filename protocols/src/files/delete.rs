@@ -26,9 +26,7 @@ impl Files {
             return self.error(Status::PRECONDITION_FAILED, request, reply);
         }
         let removed = self.root.remove_file(name);
-        let path = std::mem::take(&mut self.path);
-        self.forget(&path);
-        self.path = path;
+        self.forget_current();
         match removed {
             Ok(()) => reply.status(Status::NO_CONTENT).send(""),
             Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {

@@ -134,6 +134,13 @@ impl Files {
         }
     }
 
+    /// Does the same for the current path.
+    pub(super) fn forget_current(&mut self) {
+        let path = std::mem::take(&mut self.path);
+        self.forget(&path);
+        self.path = path;
+    }
+
     /// Whether the path is neither that of a file nor that of a directory, such as a socket, which
     /// cannot even be opened.
     pub(super) fn is_special(&self, path: &[u8]) -> bool {

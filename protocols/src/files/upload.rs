@@ -167,9 +167,7 @@ impl Files {
         reply: Reply<'_, '_>,
     ) -> Answered<Upload> {
         if self.decode(request).is_ok() {
-            let path = std::mem::take(&mut self.path);
-            self.forget(&path);
-            self.path = path;
+            self.forget_current();
         }
         self.add_common_fields(request, reply).saved(saved)
     }

@@ -81,15 +81,14 @@ impl Output {
     }
 
     /// Moves the finished responses to the send queue.
+    #[inline]
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) {
-        if !self.bytes.is_empty() {
-            cx.send(&self.bytes[..]);
-            self.bytes.clear();
-        }
+        self.flush_to(&mut Destination::Current(cx));
     }
 
-    /// The same for any connection. If it has ended, its bytes stay until the next callback, so that
-    /// what follows them is not taken for sent.
+    /// Moves the finished responses to the send queue of any connection. If it has ended, they stay
+    /// until the next callback, so that what follows them is not taken for sent.
+    #[inline]
     pub(super) fn flush_to(&mut self, to: &mut Destination<'_, '_>) {
         if !self.bytes.is_empty() && to.send(Outgoing::Slice(&self.bytes)) != Sent::Gone {
             self.bytes.clear();
