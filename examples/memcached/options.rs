@@ -36,7 +36,8 @@ pub(crate) struct Options {
     #[arg(short = 'm', long, value_name = "MIB", default_value_t = 64, help_heading = "Cache")]
     #[arg(value_parser = value_parser!(u64).range(1..=1 << 24))]
     memory_limit: u64,
-    /// Maximum length of a value, from 1K to 128M.
+    /// Maximum length of a value, from 1K to 128M, and at most half of the memory of a thread, which
+    /// is that of -m divided by -t.
     #[arg(short = 'I', long, value_name = "SIZE", default_value = "1M", help_heading = "Cache")]
     #[arg(value_parser = value_size)]
     max_value: u64,
@@ -59,6 +60,16 @@ impl Options {
     /// The settings that the options define.
     pub(crate) fn settings(&self) -> Result<Settings, common::Failure> {
         let limits = self.server.connections.read()?.listen(Limits::default());
+        let (value, threads) = (self.max_value, self.server.threads);
+        // As in memcached: otherwise a value that is allowed could never be stored.
+        let most = (self.memory_limit << 20) / u64::from(threads) / 2;
+        if value > most {
+            let memory = self.memory_limit;
+            return Err(common::Failure::from(format!(
+                "values of {value} bytes (-I) are longer than half of the memory of a thread: with \
+                 -m {memory} and -t {threads}, that is {most} bytes"
+            )));
+        }
         Ok(Settings {
             memory: (self.memory_limit << 20) as usize,
             max_value: self.max_value as usize,

@@ -139,4 +139,10 @@ fn row_12_sizes_that_make_no_sense_are_refused() {
         let outcome = run(example("memcached").args(["--port", "0", option, value]));
         assert_eq!(outcome.code, Some(2), "{option} {value}: {outcome:?}");
     }
+    // Each thread has a share of the memory, which has to hold a value.
+    for options in [["-m", "1", "-t", "1"], ["-m", "15", "-t", "8"]] {
+        let outcome = run(example("memcached").args(["--port", "0"]).args(options));
+        assert_eq!(outcome.code, Some(1), "{options:?}: {outcome:?}");
+        assert!(outcome.stderr.contains("half of the memory of a thread"), "{outcome:?}");
+    }
 }
