@@ -42,7 +42,7 @@ pub(crate) struct Get {
     pub(crate) cas: bool,
     /// The new expiration time, if it touches.
     pub(crate) exptime: Option<i64>,
-    /// Where in the line the keys begin.
+    /// Where in the line the keys begin, which are not checked yet.
     pub(crate) keys: usize,
 }
 

@@ -115,6 +115,10 @@ impl Memcached {
     ) -> Result<Next, Refused> {
         match command {
             Command::Get(get) => {
+                // Nothing may have been sent before a key is refused.
+                if !Words::new(&line[get.keys..]).all(command::is_key) {
+                    return Err(BAD_FORMAT.into());
+                }
                 if let Some(next_key) = self.get(cx, session, line, get, get.keys) {
                     session.line = line.to_vec();
                     session.next_key = next_key;
@@ -209,11 +213,6 @@ impl Memcached {
     ) -> Option<usize> {
         let mut words = Words::new(&line[from..]);
         while let Some(key) = words.next() {
-            if !command::is_key(key) {
-                self.cache.reply.push(BAD_FORMAT);
-                self.emit(cx, session);
-                return None;
-            }
             if let Some(peer) = self.peers.owner(key) {
                 self.emit(cx, session);
                 let to = (cx.id(), session.waiting.wait());
