@@ -165,7 +165,7 @@ impl<'a> Iterator for Words<'a> {
 /// Parses a line, which has no delimiter.
 pub(crate) fn parse(line: &[u8]) -> Result<Command<'_>, Refused> {
     let mut words = Words::new(line);
-    let Some(name) = words.next() else { return Err(BAD_FORMAT.into()) };
+    let Some(name) = words.next() else { return Err(ERROR.into()) };
     match name {
         b"get" => get(line, words, false, false),
         b"gets" => get(line, words, true, false),
@@ -233,7 +233,8 @@ fn get<'a>(
         exptime = Some(number(words.next().ok_or(ERROR)?).ok_or(BAD_EXPTIME)?);
     }
     let keys = line.len() - words.rest().len();
-    if words.next().is_none() {
+    // As in memcached, no keys are none to touch, but nothing to get is an error.
+    if !touches && words.rest().iter().all(|byte| *byte == b' ') {
         return Err(ERROR.into());
     }
     Ok(Command::Get(Get { cas, exptime, keys }))
