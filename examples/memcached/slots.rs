@@ -35,8 +35,8 @@ pub(crate) struct Slot {
     pub(crate) stale: bool,
     /// Whether a client was told to renew it.
     pub(crate) won: bool,
-    /// Which side of the last flush it is on.
-    pub(crate) epoch: bool,
+    /// The number of flushes before it, as [`Store`](super::store::Store) counts them.
+    pub(crate) epoch: u8,
 }
 
 const _: () = assert!(size_of::<Slot>() <= 88);
@@ -58,7 +58,7 @@ impl Slot {
             fetched: false,
             stale: false,
             won: false,
-            epoch: false,
+            epoch: 0,
         }
     }
 

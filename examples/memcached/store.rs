@@ -49,7 +49,8 @@ pub(crate) struct Store {
     wheel: Wheel,
     /// Slots whose time has passed, unless they have another item by now.
     due: Vec<u32>,
-    epoch: bool,
+    /// The number of flushes so far, which wraps around.
+    epoch: u8,
     /// Items from before the last flush, all of them older than the others.
     flushed: usize,
     /// When a delayed flush is due.
@@ -79,7 +80,7 @@ impl Store {
             limit,
             wheel: Wheel::new(START),
             due: Vec::new(),
-            epoch: false,
+            epoch: 0,
             flushed: 0,
             flush_at: None,
             seed,
@@ -234,9 +235,12 @@ impl Store {
         if self.flushed == self.slots.len() {
             return;
         }
-        // An item has one bit for which side of a flush it is on.
-        self.sweep_flushed(usize::MAX);
-        self.epoch = !self.epoch;
+        let epoch = self.epoch.wrapping_add(1);
+        // An item of 256 flushes ago would seem to be a new one.
+        while let Some(oldest) = self.slots.oldest().filter(|item| self.get(*item).epoch == epoch) {
+            self.remove(oldest);
+        }
+        self.epoch = epoch;
         self.flushed = self.slots.len();
     }
 

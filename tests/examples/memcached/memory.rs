@@ -87,11 +87,26 @@ fn row_12_memory_of_what_was_flushed_is_freed_step_by_step() {
     ask(&mut h, client, "flush_all\nset a 0 0 1\nx\n");
     assert_eq!(stat(&mut h, client, "curr_items"), 1);
     assert!(stat(&mut h, client, "bytes") > full / 2);
-    // A second flush of the same items.
+    // A second flush does not free the items of the first one at once.
     ask(&mut h, client, "flush_all\nset a 0 0 1\ny\n");
+    assert_eq!(stat(&mut h, client, "curr_items"), 1);
+    assert!(stat(&mut h, client, "bytes") > full / 2);
     h.advance(TICK * 2);
     assert!(stat(&mut h, client, "bytes") < 1000);
     assert_eq!(ask(&mut h, client, "get a 1\n"), "VALUE a 0 1\ny\nEND\n");
+}
+
+#[test]
+fn row_12_what_was_flushed_never_comes_back() {
+    let mut h = cache();
+    let client = h.open();
+    // More than the sets below remove.
+    fill(&mut h, client, 2000, 1);
+    for number in 0..300 {
+        ask(&mut h, client, "flush_all\nset a 0 0 1\nx\n");
+        assert_eq!(stat(&mut h, client, "curr_items"), 1, "after {number} flushes");
+        assert_eq!(ask(&mut h, client, "get 1999\n"), "END\n", "after {number} flushes");
+    }
 }
 
 #[test]
