@@ -4,6 +4,7 @@ use super::cache::{Cache, NO_MEMORY, NOT_NUMERIC, NoNumber, NotStored};
 use super::command::Mode;
 use super::item::{Blob, END};
 use super::meta::{Meta, Op};
+use super::slots::Slot;
 use super::store::NEVER;
 
 /// The facts that the flags of a response report, as of before the command where that matters.
@@ -13,6 +14,7 @@ struct Facts {
     cas: u64,
     fetched: bool,
     used: u32,
+    expires: u32,
 }
 
 impl Cache {
@@ -55,10 +57,12 @@ impl Cache {
             }
         };
         self.counters.get_hits += u64::from(found.is_some());
-        let (facts, slot) = (self.facts(index), self.store.get(index));
-        let left = i64::from(slot.expires) - i64::from(self.store.now());
+        let facts = self.facts(index);
+        self.expire(index, flags.ttl);
+        let slot = self.store.get(index);
+        let left = i64::from(facts.expires) - i64::from(self.store.now());
         let ends_soon =
-            slot.expires != NEVER && flags.recache.is_some_and(|recache| left < recache);
+            facts.expires != NEVER && flags.recache.is_some_and(|recache| left < recache);
         won |= (slot.stale || ends_soon) && !slot.won;
         let (stale, was_won) = (slot.stale, slot.won);
         let shows_value = flags.has(b'v') && flags.compare != Some(slot.cas);
@@ -211,7 +215,8 @@ impl Cache {
 
     fn facts(&self, index: u32) -> Facts {
         let slot = self.store.get(index);
-        Facts { index: Some(index), cas: slot.cas, fetched: slot.fetched, used: slot.used }
+        let Slot { cas, fetched, used, expires, .. } = *slot;
+        Facts { index: Some(index), cas, fetched, used, expires }
     }
 
     fn expire(&mut self, index: u32, exptime: Option<i64>) {
@@ -239,9 +244,13 @@ impl Cache {
     }
 
     /// Adds a code and the flags that it returns, in the order in which they were sent.
-    fn start(&mut self, meta: &Meta<'_>, code: &str, facts: Facts) {
+    fn start(&mut self, meta: &Meta<'_>, code: &str, mut facts: Facts) {
         self.reply.push(code);
         for word in meta.flags.words.clone() {
+            if let (b'T', Some(index)) = (word[0], facts.index) {
+                // What follows is about the new time.
+                facts.expires = self.store.get(index).expires;
+            }
             self.add_flag(meta, word, facts);
         }
     }
@@ -259,15 +268,11 @@ impl Cache {
                 self.reply.text.extend_from_slice(meta.word);
                 return self.reply.push(if meta.flags.has(b'b') { " b" } else { "" });
             }
-            (b'T', Some(_)) if meta.op == Op::Get => {
-                // What follows is about the new time.
-                return self.expire(facts.index.unwrap_or_default(), meta.flags.ttl);
-            }
             (b'c', _) if meta.op != Op::Delete => facts.cas as i128,
             (b'f', Some(slot)) => slot.flags.into(),
             (b's', Some(slot)) => slot.blob.value().len() as i128,
-            (b't', Some(slot)) if slot.expires == NEVER => -1,
-            (b't', Some(slot)) => i128::from(slot.expires) - i128::from(now),
+            (b't', Some(_)) if facts.expires == NEVER => -1,
+            (b't', Some(_)) => i128::from(facts.expires) - i128::from(now),
             (b'h', Some(_)) => facts.fetched.into(),
             (b'l', Some(_)) => (now - facts.used).into(),
             _ => return,
