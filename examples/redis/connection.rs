@@ -16,6 +16,9 @@ const SETTINGS: &[(&str, &str)] =
 
 pub(crate) fn ping(_: &mut Redis, call: &mut Call<'_, '_>) {
     let argument = call.command.get(1);
+    if call.command.len() > 2 {
+        return call.error("ERR wrong number of arguments for 'ping' command");
+    }
     if call.session.version == Version::Resp2 && !call.session.subscribed.is_empty() {
         call.reply().array(2).bulk(b"pong").bulk(argument.unwrap_or_default());
         return;
@@ -70,7 +73,13 @@ pub(crate) fn dbsize(redis: &mut Redis, call: &mut Call<'_, '_>) {
     call.reply().integer(redis.keys.len() as i64);
 }
 
+/// `FLUSHALL [ASYNC | SYNC]`
 pub(crate) fn flush_all(redis: &mut Redis, call: &mut Call<'_, '_>) {
+    let is_mode =
+        |mode: &[u8]| [&b"ASYNC"[..], b"SYNC"].iter().any(|m| mode.eq_ignore_ascii_case(m));
+    if call.command.len() > 2 || !call.command.get(1).is_none_or(is_mode) {
+        return call.syntax_error();
+    }
     redis.keys.clear();
     call.reply().simple("OK");
 }

@@ -121,17 +121,23 @@ impl Entry {
 /// `COMMAND`, `COMMAND COUNT`, and `COMMAND DOCS` or `INFO` with the names of commands.
 fn command(_: &mut Redis, call: &mut Call<'_, '_>) {
     let command = call.command;
-    let asked = command.arguments().skip(1).filter_map(find);
+    let asked = command.arguments().skip(1).map(find);
     let entries: Vec<_> =
-        if command.len() > 2 { asked.collect() } else { COMMANDS.iter().collect() };
+        if command.len() > 2 { asked.collect() } else { COMMANDS.iter().map(Some).collect() };
     let part = call.argument(1);
     let mut reply = call.reply();
     if command.len() == 1 || part.eq_ignore_ascii_case(b"INFO") {
         reply.array(entries.len());
-        entries.iter().for_each(|entry| entry.describe(&mut reply));
+        for entry in entries {
+            match entry {
+                Some(entry) => entry.describe(&mut reply),
+                None => _ = reply.null_array(),
+            }
+        }
     } else if part.eq_ignore_ascii_case(b"DOCS") {
-        reply.map(entries.len());
-        entries.iter().for_each(|entry| entry.document(&mut reply));
+        let known: Vec<_> = entries.into_iter().flatten().collect();
+        reply.map(known.len());
+        known.iter().for_each(|entry| entry.document(&mut reply));
     } else if part.eq_ignore_ascii_case(b"COUNT") {
         reply.integer(COMMANDS.len() as i64);
     } else {

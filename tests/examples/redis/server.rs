@@ -27,6 +27,7 @@ fn the_version_of_the_protocol_is_chosen() {
     let hello = ask(&mut h, client, "HELLO 3 SETNAME me");
     assert!(hello.starts_with("%7|$6|server|") && hello.contains("$5|proto|:3|"), "{hello}");
     assert_eq!(ask(&mut h, client, "GET x"), "_|");
+    assert_eq!(ask(&mut h, client, "COMMAND INFO nothing"), "*1|_|");
     assert_eq!(ask(&mut h, client, "HELLO 4"), "-NOPROTO unsupported protocol version|");
     assert_eq!(ask(&mut h, client, "HELLO 2 AUTH"), "-ERR syntax error|");
     assert_eq!(ask(&mut h, client, "GET x"), "_|");
@@ -51,6 +52,10 @@ fn commands_that_do_not_exist_or_lack_arguments_are_errors() {
         ("get a b", "-ERR wrong number of arguments for 'get' command|"),
         ("SET a", "-ERR wrong number of arguments for 'set' command|"),
         ("DEL", "-ERR wrong number of arguments for 'del' command|"),
+        ("PING a b", "-ERR wrong number of arguments for 'ping' command|"),
+        ("FLUSHALL now", "-ERR syntax error|"),
+        ("FLUSHALL ASYNC SYNC", "-ERR syntax error|"),
+        ("flushall async", "+OK|"),
     ]);
 }
 
@@ -86,7 +91,8 @@ fn the_server_describes_itself_and_its_commands() {
         ask(&mut h, client, "COMMAND DOCS get nothing"),
         "*2|$3|get|*4|$7|summary|$16|Returns a value.|$5|group|$6|string|"
     );
-    assert!(ask(&mut h, client, "COMMAND INFO mset").contains("|$4|mset|:-3|"));
+    let described = ask(&mut h, client, "COMMAND INFO nothing mset");
+    assert!(described.starts_with("*2|*-1|*10|$4|mset|:-3|"), "{described}");
 }
 
 #[test]
