@@ -4,11 +4,11 @@ use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Least time between two warnings.
+/// The minimum time between two warnings.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Logs the first of many warnings, and then at most one per second with the number of those left
-/// out.
+/// out. The number of the last ones is logged with the next warning, or when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Warnings {
     /// The module that warns.
@@ -38,6 +38,14 @@ impl Warnings {
             }
         }
         (self.at, self.left_out) = (Some(now), 0);
+    }
+}
+
+impl Drop for Warnings {
+    fn drop(&mut self) {
+        if self.left_out > 0 {
+            log::warn!(target: self.target, "{} more since the last warning", self.left_out);
+        }
     }
 }
 
