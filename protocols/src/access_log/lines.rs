@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use memchr::memrchr;
 
-/// Most bytes of lines that wait to be written. Further lines are dropped.
+/// The maximum number of bytes of lines that wait to be written. Further lines are dropped.
 pub(super) const MOST: usize = 8 << 20;
 
 /// Where lines are written.

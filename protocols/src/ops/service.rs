@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the watchers of `/events` get a sample.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Most clients that watch on one thread.
+/// The maximum number of clients that watch on one thread.
 const MOST_WATCHERS: usize = 32;
 
 /// The purpose of a sample.
