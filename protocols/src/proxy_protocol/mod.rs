@@ -104,5 +104,6 @@ mod tlv;
 pub use accept::{AcceptProxy, Others};
 pub use header::{Header, HeaderError, Version};
 pub use network::{Network, NetworkError};
+pub(crate) use send::Outgoing;
 pub use send::SendProxy;
 pub use tlv::{Ssl, Tlv, Tlvs};

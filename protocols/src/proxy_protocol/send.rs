@@ -3,7 +3,8 @@
 use std::any::{Any, TypeId};
 use std::mem;
 
-use sluicegate_reactor::transport::{Error, Offload, Opened, Output, State, Transport};
+use sluicegate_reactor::transport::{Error, Factory, Offload, Opened, Output, State, Transport};
+use sluicegate_reactor::{ConnId, Connector, Handler, Target, Turn};
 
 use super::{Header, Version};
 
@@ -30,6 +31,37 @@ impl SendProxy {
     #[must_use]
     pub fn then(self, inner: Box<dyn Transport>) -> SendProxy {
         SendProxy { inner: Some(inner), ..self }
+    }
+}
+
+/// How a proxy connects for its clients.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    /// The version of the header that names the client, if it is sent one.
+    pub(crate) announce: Option<Version>,
+    /// Makes what comes after the header.
+    pub(crate) transport: Option<Factory<Target>>,
+}
+
+impl Outgoing {
+    /// Starts to connect to an address with this name, with a connector that has no transport.
+    pub(crate) fn connect<H: Handler>(
+        &self,
+        cx: &mut Turn,
+        connector: Connector<H>,
+        (name, address): (&Target, &Target),
+        header: Option<&Header>,
+        session: H::Session,
+    ) -> Result<ConnId, Error> {
+        let mut transport = self.transport.as_ref().map_or(Ok(None), |inner| inner.make(name))?;
+        if let Some((version, header)) = self.announce.zip(header) {
+            let proxy = SendProxy { inner: transport, ..SendProxy::new(header, version) };
+            transport = Some(Box::new(proxy));
+        }
+        Ok(match transport {
+            Some(transport) => cx.connect_through(connector, address, transport, session),
+            None => cx.connect(connector, address, session),
+        })
     }
 }
 

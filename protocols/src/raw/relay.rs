@@ -26,12 +26,12 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 
-use sluicegate_reactor::transport::{self, Factory};
+use sluicegate_reactor::transport;
 use sluicegate_reactor::{
     ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Reason, Target, Turn,
 };
 
-use crate::proxy_protocol::{Header, SendProxy, Tlv, Version};
+use crate::proxy_protocol::{Header, Outgoing, Tlv, Version};
 use crate::warnings::Warnings;
 
 mod choose;
@@ -64,16 +64,8 @@ pub fn join(cx: &mut Context<'_>, peer: ConnId) {
 pub struct Relay<C = Rc<Target>> {
     upstream: Connector<Relay<C>>,
     choose: C,
-    announces: Option<Announces>,
+    outgoing: Outgoing,
     warnings: Warnings,
-}
-
-/// How the target gets the address of a client.
-#[derive(Debug)]
-struct Announces {
-    version: Version,
-    /// Makes what comes after the header.
-    inner: Option<Factory<Target>>,
 }
 
 /// The state of a connection.
@@ -140,12 +132,12 @@ impl<C: Choose> Relay<C> {
         connect: &Connect,
         version: Option<Version>,
     ) -> io::Result<HandlerId<Relay<C>>> {
-        let inner = || connect.transport.clone();
-        let announces = version.map(|version| Announces { version, inner: inner() });
+        let mut connect = connect.clone();
+        let outgoing = Outgoing { announce: version, transport: connect.transport.take() };
         let relay = reactor.reserve();
-        let upstream = reactor.connector(relay, connect)?;
+        let upstream = reactor.connector(relay, &connect)?;
         let warnings = Warnings::of(module_path!());
-        reactor.install(relay, Relay { upstream, choose, announces, warnings });
+        reactor.install(relay, Relay { upstream, choose, outgoing, warnings });
         Ok(relay)
     }
 
@@ -179,18 +171,8 @@ impl<C: Choose> Relay<C> {
         authority: Option<&str>,
     ) -> Result<ConnId, transport::Error> {
         let session = RelaySession(Side::Connecting(to.clone()));
-        let Some(Announces { version, inner }) = &self.announces else {
-            return Ok(cx.connect(self.upstream, &**to, session));
-        };
-        let mut header = Header::of(cx)?;
-        if let Some(name) = authority.filter(|_| header.authority().is_none()) {
-            header = header.with(Tlv::AUTHORITY, name.as_bytes())?;
-        }
-        let mut transport = SendProxy::new(&header, *version);
-        if let Some(inner) = inner.as_ref().and_then(|inner| inner.make(to).transpose()) {
-            transport = transport.then(inner?);
-        }
-        Ok(cx.connect_through(self.upstream, &**to, Box::new(transport), session))
+        let header = self.outgoing.announce.map(|_| header(cx, authority)).transpose()?;
+        self.outgoing.connect(cx, self.upstream, (to, to), header.as_ref(), session)
     }
 
     fn warn(&mut self, cx: &Turn, what: fmt::Arguments<'_>) {
@@ -248,6 +230,15 @@ impl<C: Choose> Handler for Relay<C> {
             }
             _ => {}
         }
+    }
+}
+
+/// The header for a client that asks for this name, if that is known.
+fn header(cx: &Context<'_>, authority: Option<&str>) -> Result<Header, transport::Error> {
+    let header = Header::of(cx)?;
+    match authority.filter(|_| header.authority().is_none()) {
+        Some(name) => Ok(header.with(Tlv::AUTHORITY, name.as_bytes())?),
+        None => Ok(header),
     }
 }
 

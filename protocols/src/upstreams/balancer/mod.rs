@@ -6,14 +6,13 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_reactor::transport::Factory;
 use sluicegate_reactor::{
-    ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Reason, Receive,
-    Sessions, Target, Timeout, Turn,
+    ConnId, Connector, Context, Handler, HandlerId, Input, Reactor, Reason, Receive, Sessions,
+    Timeout, Turn,
 };
 
 use super::{Balance, Inspect, Upstream, UpstreamId, Upstreams, UpstreamsStatus, is_own_fault};
-use crate::proxy_protocol::{Header, Version};
+use crate::proxy_protocol::{Header, Outgoing};
 use crate::raw::relay::join;
 use crate::warnings::Warnings;
 
@@ -48,8 +47,7 @@ pub struct Balancer {
     upstreams: Upstreams,
     connector: Connector<Balancer>,
     checks: Option<Checks>,
-    transport: Option<Factory<Target>>,
-    announce: Option<Version>,
+    outgoing: Outgoing,
     /// The number of clients so far.
     clients: u64,
     /// Clients that wait for room, the oldest first.
@@ -98,7 +96,8 @@ impl Balancer {
         }
         let me = reactor.reserve();
         // Transports are made from the name of an upstream, which may not be its address.
-        let connect = Connect { transport: None, ..options.connect.clone() };
+        let mut connect = options.connect.clone();
+        let transport = connect.transport.take();
         let connector = reactor.connector(me, &connect)?;
         let checks = options.check_interval;
         let checks = checks.map(|interval| Checks::new(reactor, me, &connect, interval));
@@ -108,8 +107,7 @@ impl Balancer {
             upstreams,
             connector,
             checks,
-            transport: options.connect.transport.clone(),
-            announce: options.announce,
+            outgoing: Outgoing { announce: options.announce, transport },
             clients: 0,
             queue: VecDeque::new(),
             most_waiting: options.waiting,
@@ -148,7 +146,7 @@ impl Handler for Balancer {
             Balance::SourceHash => cx.peer_address().ok().and_then(|at| at.ip_and_port()),
             Balance::RoundRobin | Balance::LeastConnections => None,
         };
-        let header = self.announce.map(|_| Header::of(cx)).transpose();
+        let header = self.outgoing.announce.map(|_| Header::of(cx)).transpose();
         let client = Rc::new(Client {
             id: cx.id(),
             number: self.clients,

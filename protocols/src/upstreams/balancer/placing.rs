@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_reactor::transport::{self, Transport};
+use sluicegate_reactor::transport;
 use sluicegate_reactor::{ConnId, Connector, Reason, Receive, Sessions, Turn};
 
 use super::{Balancer, Role, Session};
-use crate::proxy_protocol::{Header, SendProxy};
+use crate::proxy_protocol::Header;
 use crate::raw::relay::describe;
 use crate::upstreams::{Choice, Upstream, UpstreamId, is_own_fault};
 
@@ -87,21 +87,7 @@ impl Balancer {
     ) -> Result<ConnId, transport::Error> {
         let Upstream { name, address } =
             self.upstreams.get(id).ok_or("it was removed from the list")?;
-        let mut transport: Option<Box<dyn Transport>> = match &self.transport {
-            Some(transport) => transport.make(name)?,
-            None => None,
-        };
-        if let (Some(version), Some(header)) = (self.announce, header) {
-            let proxy = SendProxy::new(header, version);
-            transport = Some(Box::new(match transport {
-                Some(inner) => proxy.then(inner),
-                None => proxy,
-            }));
-        }
-        Ok(match transport {
-            Some(transport) => cx.connect_through(connector, address, transport, session),
-            None => cx.connect(connector, address, session),
-        })
+        self.outgoing.connect(cx, connector, (name, address), header, session)
     }
 
     /// Serves a client after those that came before it and wait. If there are too many that still
