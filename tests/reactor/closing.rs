@@ -331,3 +331,68 @@ fn a_send_without_buffers_ends_its_connection_and_what_left_before_is_counted() 
     assert_eq!((h.ledger().sent, h.ledger().dropped), (4000, 6000));
     assert_eq!(h.sent(client), pattern(4000));
 }
+
+/// Sends something in response to `more`.
+fn answer_more(what: &'static str) -> Probe {
+    Probe::new(move |cx, call, notes| match call {
+        Call::Data(input) => {
+            if input.take() != b"more" {
+                return;
+            }
+            let sent = match what {
+                "written through" => cx.send(&pattern(10_000)[..]),
+                "queued" => cx.send("short"),
+                _ => cx.send(pattern(100_000)),
+            };
+            cx.request_drain();
+            notes.add(format_args!("{sent:?}"));
+        }
+        call => call.by_default(cx),
+    })
+}
+
+#[test]
+fn input_that_arrived_before_a_failed_send_is_delivered() {
+    for (what, sent) in [("written through", "Gone"), ("queued", "Accepted"), ("full", "Full")] {
+        let limits = Limits { receive_most: 4, ..Limits::default() };
+        let mut h = with_limits(answer_more(what), limits);
+        let client = h.open();
+        if what == "full" {
+            h.set_room(client, 1000);
+            h.at_once(|h| {
+                h.feed(client, b"more");
+                h.feed(client, b" andmore of it");
+            });
+            h.reset(client);
+        } else {
+            h.script_send(client, [Step::Errno(libc::ECONNRESET)]);
+            h.feed(client, b"more andmore of it");
+        }
+        let sent = format!("0 {sent}");
+        let before = ["0 open", "0 data more", &sent];
+        let behind = ["0 data  and", "0 data more", "0 Gone", "0 data  of ", "0 data it"];
+        let expected = [&before[..], &behind[..], &["0 close Reset"]].concat();
+        assert_eq!(log(&mut h), expected, "{what}");
+        assert_eq!(h.open_descriptors().streams, 0);
+        assert_eq!(h.ledger().queued, h.ledger().sent + h.ledger().dropped);
+    }
+}
+
+#[test]
+fn a_failed_send_ends_a_connection_that_wants_no_input() {
+    for paused in [true, false] {
+        let mut h = Harness::new(Probe::new(move |cx, call, _| match call {
+            Call::Data(input) => {
+                input.take();
+                cx.send("x");
+                if paused { cx.pause() } else { cx.close() }
+            }
+            call => call.by_default(cx),
+        }));
+        let client = h.open();
+        h.script_send(client, [Step::Errno(libc::EPIPE)]);
+        h.feed(client, b"a");
+        assert_eq!(log(&mut h), ["0 open", "0 data a", "0 close Reset"]);
+        assert_eq!(h.open_descriptors().streams, 0);
+    }
+}

@@ -28,7 +28,8 @@ pub(crate) struct Connection {
     /// Readiness that was reported and has not been used up.
     pub(crate) ready: Ready,
     pub(crate) phase: Phase,
-    /// Why it is ending, once it is.
+    /// Why it is ending, once it is. [`Reason::Reset`] marks a connection that is
+    /// [lost](Connection::is_lost) before that.
     pub(crate) reason: Reason,
     /// Index of its handler.
     pub(crate) handler: u8,
@@ -121,6 +122,18 @@ impl Connection {
 
     pub(crate) fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Whether a send has failed, so that the connection ends once its input has been delivered.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.phase == Phase::Open && self.reason == Reason::Reset
+    }
+
+    /// Whether there may be more input to deliver. Whatever arrived before a loss, the socket has.
+    pub(crate) fn may_have_input(&self) -> bool {
+        let owed = Flags::REVISIT_INPUT.union(Flags::OWES_EOF);
+        let receives = self.ready.any(Ready::READ) && !self.flags.any(Flags::INPUT_ENDED);
+        !self.flags.any(Flags::PAUSED) && (receives || self.flags.any(owed))
     }
 
     /// Whether it has been open. Not to be asked once its [`Special`] state was dropped.
@@ -225,7 +238,7 @@ impl Connection {
     /// be told when the queue is empty.
     pub(crate) fn owes_drain(&self) -> bool {
         let emptied = self.outbound.is_none() && self.flags.any(Flags::DRAIN_REQUESTED);
-        self.is_open() && (emptied || self.flags.any(Flags::OWES_DRAIN))
+        self.is_open() && !self.is_lost() && (emptied || self.flags.any(Flags::OWES_DRAIN))
     }
 
     /// Records that `on_drain` is being called.

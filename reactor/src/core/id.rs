@@ -67,7 +67,8 @@ pub enum Sent {
     /// [`on_drain`](crate::Handler::on_drain). A producer that can wait should wait for that call.
     Full,
     /// Not accepted: the connection is closing or gone, or its output was shut down. If the
-    /// connection failed during this call, a part of the bytes may have been sent.
+    /// connection failed during this call, a part of the bytes may have been sent. Input that
+    /// arrived before may still follow.
     Gone,
 }
 
@@ -93,7 +94,8 @@ pub enum Reason {
     Closed,
     /// The handler aborted the connection.
     Aborted,
-    /// The peer reset the connection, or disappeared while data was queued.
+    /// The peer reset the connection, or disappeared while data was queued. What it had sent before
+    /// was delivered, unless a send failed while the input was paused.
     Reset,
     /// The socket or a file failed in another way, or memory ran out; the log names the error.
     Failed,

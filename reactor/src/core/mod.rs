@@ -371,16 +371,21 @@ impl Core {
         }
     }
 
-    /// Drops the queued output and the unread input. Buffers go back to the pool.
-    pub(crate) fn drop_buffers(&mut self, index: u32) {
+    /// Drops the queued output.
+    pub(crate) fn drop_queue(&mut self, index: u32) {
         let c = &mut self.connections[index as usize];
-        let (special, queue) = (c.special.take(), c.outbound.take());
-        if let Some(mut queue) = queue {
+        if let Some(mut queue) = c.outbound.take() {
             let dropped = queue.clear(&mut self.pool);
             self.groups[c.group as usize].ledger.dropped += dropped;
             self.spare_queues.give(queue);
         }
-        if let Some(mut special) = special {
+    }
+
+    /// Drops the queued output and the unread input. Buffers go back to the pool.
+    pub(crate) fn drop_buffers(&mut self, index: u32) {
+        self.drop_queue(index);
+        let c = &mut self.connections[index as usize];
+        if let Some(mut special) = c.special.take() {
             let Special { unread, layer, .. } = std::mem::take(&mut *special);
             self.pool.give(unread);
             if let Some(layer) = layer {

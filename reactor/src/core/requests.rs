@@ -5,6 +5,7 @@ use std::io;
 
 use super::transport::Error;
 use super::{Core, Flags, Phase, Reason};
+use crate::sys::Ready;
 
 impl Core {
     pub(crate) fn pause(&mut self, index: u32) {
@@ -39,6 +40,7 @@ impl Core {
                 c.flags.set(Flags::OUTPUT_CLOSED.union(Flags::CLOSE_WHEN_CONNECTED));
             }
             Phase::Connecting | Phase::Handshake => self.fail(index, Reason::Closed),
+            Phase::Open if c.is_lost() => self.fail(index, Reason::Reset),
             Phase::Open => {
                 (c.phase, c.reason, c.deadline) = (Phase::Closing, Reason::Closed, 0);
                 self.schedule(index);
@@ -69,22 +71,46 @@ impl Core {
     /// Ends a connection because a call on its socket failed with `error`.
     #[cold]
     pub(crate) fn fail_with(&mut self, index: u32, error: &io::Error) {
-        use io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
-            NetworkUnreachable, NotConnected, TimedOut,
-        };
-        match error.kind() {
-            // Linux reports the unreachable ones, which it learned by ICMP, when it gives up
-            // retransmitting.
-            ConnectionReset | BrokenPipe | ConnectionAborted | NotConnected | TimedOut
-            | HostUnreachable | NetworkUnreachable | NetworkDown => {
-                log::debug!("{}: connection lost: {error}", self.describe(index));
-                self.fail(index, Reason::Reset);
-            }
-            _ => {
-                log::warn!("{}: connection failed: {error}", self.describe(index));
-                self.fail(index, Reason::Failed);
-            }
+        if is_loss(error) {
+            log::debug!("{}: connection lost: {error}", self.describe(index));
+            self.fail(index, Reason::Reset);
+        } else {
+            log::warn!("{}: connection failed: {error}", self.describe(index));
+            self.fail(index, Reason::Failed);
+        }
+    }
+
+    /// Ends the output of a connection because a send failed with `error`. The socket may hold input
+    /// that arrived before the connection was lost, such as the response to a request that the peer
+    /// did not want to read. The handler gets that first.
+    #[cold]
+    pub(crate) fn fail_to_send(&mut self, index: u32, error: &io::Error) {
+        if !self[index].is_open() || !is_loss(error) {
+            return self.fail_with(index, error);
+        }
+        log::debug!("{}: connection lost: {error}", self.describe(index));
+        self.drop_queue(index);
+        let c = &mut self.connections[index as usize];
+        c.reason = Reason::Reset;
+        if c.flags.take(Flags::FULL) {
+            c.flags.set(Flags::REVISIT_INPUT);
+        }
+        c.flags.set(Flags::OUTPUT_CLOSED.union(Flags::SHUT_WR_DONE).union(Flags::STOPS_SHORT));
+        // The last event may have been before the loss.
+        c.ready = c.ready.union(Ready::READ);
+        if let Some(layer) = c.layer() {
+            self.pool.give(std::mem::take(&mut layer.outgoing));
+        }
+        self.schedule(index);
+    }
+
+    /// Notes the end of the stream. A lost connection ends here: the kernel reports an error once,
+    /// and a send has taken it.
+    pub(crate) fn end_input(&mut self, index: u32) {
+        if self[index].is_lost() {
+            self.fail(index, Reason::Reset);
+        } else {
+            self[index].flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));
         }
     }
 
@@ -105,4 +131,24 @@ impl Core {
     pub(crate) fn keep_failure(&mut self, index: u32, error: Error) {
         self.special(index).failure = Some(error);
     }
+}
+
+/// Whether an error of a socket means that the connection is gone.
+fn is_loss(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
+        NetworkUnreachable, NotConnected, TimedOut,
+    };
+    // Linux reports the unreachable ones, which it learned by ICMP, when it gives up retransmitting.
+    matches!(
+        error.kind(),
+        ConnectionReset
+            | BrokenPipe
+            | ConnectionAborted
+            | NotConnected
+            | TimedOut
+            | HostUnreachable
+            | NetworkUnreachable
+            | NetworkDown
+    )
 }

@@ -193,11 +193,11 @@ fn note_nothing(core: &mut Core, index: u32, error: Option<io::Error>) {
     let (c, group) = core.pair(index);
     match error {
         None => {
-            c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));
             if let Some(layer) = c.layer() {
                 // The kernel opens the records, and has come to no end of them.
                 layer.end = Some(End::Cut);
             }
+            core.end_input(index);
         }
         Some(error) if is_passing(&error, Direction::Receive, &mut c.ready, &mut group.ledger) => {}
         Some(error) if c.layer().is_some() => transport::held_up(core, index, &error),

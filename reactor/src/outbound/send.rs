@@ -129,7 +129,7 @@ pub(crate) fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
             Err(error) => {
                 ledger.dropped += (slice.len() - sent) as u64;
                 core.observe_sent(index, sent as u64);
-                core.fail_with(index, &error);
+                core.fail_to_send(index, &error);
                 return Sent::Gone;
             }
         }
@@ -255,7 +255,7 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
             core.fail(index, Reason::Truncated);
         }
         Flushed::Unsealed(error) => core.fail_transport(index, error),
-        Flushed::Failed(error) => core.fail_with(index, &error),
+        Flushed::Failed(error) => core.fail_to_send(index, &error),
     }
     core.observe_sent(index, taken);
     if let Some(source) = feeder {

@@ -139,7 +139,7 @@ fn end(core: &mut Core, index: u32, end: End) {
     let c = &mut core[index];
     if let Some(layer) = c.layer() {
         layer.end = Some(end);
-        c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));
+        core.end_input(index);
     }
 }
 

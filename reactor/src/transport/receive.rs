@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::{failed, send_owed};
 use crate::core::transport::{End, Layer, Opened, State};
-use crate::core::{Chunk, Core, Direction, Flags, Pool, is_passing};
+use crate::core::{Chunk, Core, Direction, Pool, is_passing};
 use crate::sys::{AlignedBuffer, Ready};
 
 /// Size of the buffer that bytes are received into before they are opened.
@@ -68,7 +68,7 @@ fn end(core: &mut Core, index: u32) {
         return failed(core, index, error);
     }
     if layer.end.is_some() && !layer.handshaking {
-        c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));
+        core.end_input(index);
     }
     send_owed(core, index);
 }

@@ -16,7 +16,12 @@ impl Reactor {
     pub(super) fn settle(&mut self, index: u32) {
         let core = &mut self.turn.core;
         let c = &core[index];
-        if c.outbound.is_none() && matches!(c.phase, Phase::Open | Phase::Closing) {
+        if c.is_lost() {
+            if c.may_have_input() {
+                return;
+            }
+            core.fail(index, Reason::Reset);
+        } else if c.outbound.is_none() && matches!(c.phase, Phase::Open | Phase::Closing) {
             transport::close(core, index);
         }
         let c = &mut core[index];

@@ -220,7 +220,7 @@ fn one_that_fails_by_what_is_relayed_to_it_takes_nothing_more() {
     }));
     let (source, destination) = (h.open(), h.open());
     log(&mut h);
-    h.script_send(destination, [Step::Errno(libc::EPIPE)]);
+    h.script_send(destination, [Step::Errno(libc::ENOBUFS)]);
     h.at_once(|h| {
         h.feed(source, b"12345");
         h.feed(destination, b"abcd");

@@ -200,3 +200,25 @@ fn a_body_that_the_reactor_does_not_receive_into_memory_is_streamed_whatever_the
     let (_, far) = world.ask(sized(20 << 20));
     assert!(world.take(far).starts_with("POST / HTTP/1.1\n"));
 }
+
+#[test]
+fn an_answer_arrives_although_the_origin_then_resets_the_connection() {
+    let refusal = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n";
+    for fields in ["", "Connection: close\r\n"] {
+        for head in [CHUNKED.to_owned() + "f4240\r\n", sized(1_000_000), sized(100_000)] {
+            let mut world = World::new();
+            let (client, far) = world.ask(head.as_str());
+            world.h.set_room(far, 10_000);
+            world.h.feed(client, vec![b'x'; 50_000]);
+            world.h.at_once(|h| {
+                h.feed(far, format!("{refusal}{fields}\r\nno\n"));
+                h.reset(far);
+            });
+            let response = world.response(client);
+            assert_eq!(status(&response), "HTTP/1.1 413 Content Too Large", "{head}");
+            assert!(response.ends_with("\n\nno\n"), "{response}");
+            // No other request is sent on that connection.
+            assert_eq!(world.h.state(far), State::Reset, "{head}");
+        }
+    }
+}
