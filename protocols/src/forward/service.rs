@@ -85,8 +85,9 @@ impl Forward {
         Ok(Forward { origins, shared: Rc::new(shared), links: Vec::new() })
     }
 
-    /// The link of the connection of a request.
-    fn link(&mut self, request: &Request<'_>) -> &mut Link {
+    /// The link of the connection of a request. `None` if the client has already reset it, so that
+    /// its address is not known any more.
+    fn link(&mut self, request: &Request<'_>) -> Option<&mut Link> {
         let connection = request.connection();
         let slot = connection.slot();
         if slot >= self.links.len() {
@@ -94,14 +95,12 @@ impl Forward {
         }
         let entry = &mut self.links[slot];
         if entry.as_ref().is_none_or(|link| link.connection != connection) {
-            *entry = None;
-        }
-        entry.get_or_insert_with(|| {
-            let address = request.peer_address().ok().and_then(|address| address.ip_and_port());
+            let address = request.peer_address().ok()?.ip_and_port();
             let ip = address.map(|at| at.ip().to_canonical());
             let address = ip.map_or("unknown".to_owned(), |ip| ip.to_string());
-            Link { connection, ip, address, current: Current::default() }
-        })
+            *entry = Some(Link { connection, ip, address, current: Current::default() });
+        }
+        entry.as_mut()
     }
 
     /// The exchange of a connection, unless it is over.
@@ -121,9 +120,10 @@ impl Forward {
     /// The request that the origin gets. Its body is still missing.
     fn forwarded(&mut self, request: &Request<'_>) -> Forwarded {
         let shared = self.shared.clone();
-        let link = self.link(request);
+        // Without a link, no origin is chosen for the request.
+        let address = self.link(request).map_or("", |link| &link.address);
         let lines = &mut *shared.lines.borrow_mut();
-        fields::write_request(lines, request, &link.address, &shared);
+        fields::write_request(lines, request, address, &shared);
         let mut forwarded = match target_of(request) {
             Cow::Borrowed(target) => Forwarded::new(request.method(), target),
             Cow::Owned(target) => Forwarded::new(request.method(), &target),
@@ -170,9 +170,9 @@ impl Forward {
         })
     }
 
-    /// Chooses an origin for a request.
+    /// Chooses an origin for a request, unless its client is gone.
     fn choose(&mut self, request: &Request<'_>, reply: &mut Reply<'_, '_>) -> Option<Attempt> {
-        let source = self.link(request).ip;
+        let source = self.link(request)?.ip;
         self.origins.choose(reply.turn().now(), source, &[])
     }
 
@@ -182,7 +182,7 @@ impl Forward {
             return None;
         }
         let origins = Rc::downgrade(&self.origins);
-        let Link { ip, current, .. } = self.link(request);
+        let Link { ip, current, .. } = self.link(request)?;
         let (source, current) = (*ip, current.clone());
         let (request, tried) = (forwarded.clone(), Vec::new());
         Some(Box::new(Retry { origins, request, source, tried, current }))

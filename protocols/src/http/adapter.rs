@@ -219,10 +219,20 @@ impl<M, S: Service + Receive<M>> Receive<M, HttpSession<S::State>> for Http<S> {
 }
 
 impl<S: Service> Http<S> {
-    fn open_log(&self, cx: &Context<'_>, session: &mut HttpSession<S::State>) {
-        if self.service.wants_log() {
-            let peer = cx.peer_address().ok().and_then(|address| address.ip_and_port());
-            session.in_flight = Some(Box::new(InFlight::new(peer)));
+    /// Begins the log of a connection. If the client has already reset it, its address is not known
+    /// any more, and no request that has arrived may be served without one in the log.
+    fn open_log(&self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
+        if !self.service.wants_log() {
+            return;
+        }
+        match cx.peer_address() {
+            Ok(address) => {
+                session.in_flight = Some(Box::new(InFlight::new(address.ip_and_port())));
+            }
+            Err(error) => {
+                log::debug!("{}: closed, as its client is unknown: {error}", cx.describe());
+                cx.abort();
+            }
         }
     }
 

@@ -234,3 +234,16 @@ fn an_upload_that_has_waited_for_a_connection_has_its_whole_time_afterwards() {
     world.h.advance(SECOND * 10);
     assert!(world.response(client).starts_with("HTTP/1.1 408 Request Timeout\n"));
 }
+
+#[test]
+fn a_request_of_a_client_whose_address_is_gone_is_not_forwarded() {
+    for body in ["", "Content-Length: 1\r\n\r\nx", "Content-Length: 20000\r\n\r\nx"] {
+        let mut world = World::new();
+        world.h.at_once(|h| {
+            let client = h.open();
+            h.feed(client, format!("POST / HTTP/1.1\r\nHost: h\r\n{body}\r\n"));
+            h.reset(client);
+        });
+        assert!(world.h.try_accept(&origin()).is_none(), "{body:?}");
+    }
+}

@@ -314,3 +314,15 @@ fn row_38_the_user_is_the_third_word_of_a_line() {
         assert!(!lines[0].contains("secret"), "{lines:?}");
     }
 }
+
+#[test]
+fn a_request_of_a_client_whose_address_is_gone_is_not_served() {
+    let (mut h, lines) = harness();
+    h.at_once(|h| {
+        let client = h.open();
+        h.feed(client, "GET /13 HTTP/1.1\r\nHost: h\r\n\r\n");
+        h.reset(client);
+    });
+    assert!(lines.borrow().is_empty(), "{lines:?}");
+    assert_eq!((h.ledger().accepted, h.open_descriptors().streams), (1, 0));
+}
