@@ -75,6 +75,10 @@ impl<E: Exchange> Handler for Connections<E> {
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Session<E>) {
         session.adopt();
         let Some(running) = &mut session.running else { return };
+        let is_awaited = matches!(session.state, State::Head { .. }) && !running.is_streaming();
+        if is_awaited && cx.pending() == 0 {
+            cx.set_deadline(Some(self.shared.options.response_timeout));
+        }
         let high = self.shared.options.connect.limits.send_high;
         let Some(state) = running.stream() else { return };
         if let Some(stream) = state.open(cx.id(), high) {

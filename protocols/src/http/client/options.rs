@@ -34,8 +34,8 @@ pub struct ClientOptions {
     pub waiting: usize,
     /// How long a request may wait for a connection. Default 10 s.
     pub waiting_timeout: Duration,
-    /// How long the origin may take from the request to the end of the response's head. If the
-    /// request is still being sent when this time has passed, the timeout restarts. Default 60 s.
+    /// How long the origin may take from the end of the request to the end of the response's head.
+    /// While the request is being sent, the timeout restarts whenever it has passed. Default 60 s.
     pub response_timeout: Duration,
     /// How long the origin may be silent in the middle of a response body. Time during which the
     /// exchange [pauses](sluicegate_reactor::Peer::pause) the connection does not count. Default 60

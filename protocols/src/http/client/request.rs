@@ -200,16 +200,18 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Sends all but a streamed body, for which it requests a call once the rest has been sent.
+    /// Sends all but a streamed body. Unless there is no body, it requests a call once that has been
+    /// sent: then a stream begins, or the origin's time for the response.
     pub(super) fn transmit(&self, cx: &mut Turn, connection: ConnId) {
         let mut peer = cx.peer(connection);
         peer.send(&self.head);
         match &self.body {
-            Body::None => {}
+            Body::None => return,
             Body::Bytes(bytes) => _ = peer.send(bytes),
             Body::Region(region) => _ = peer.send(region.clone()),
-            Body::Stream(_) => peer.request_drain(),
+            Body::Stream(_) => {}
         }
+        peer.request_drain();
     }
 
     /// Whether it may be sent to two connections, as far as it decides that.

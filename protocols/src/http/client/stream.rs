@@ -125,6 +125,8 @@ impl RequestStream {
         let sent = self.body.finish(&mut peer, trailers, Own::Host);
         if sent != Sent::Gone {
             self.state.is_finished.set(true);
+            // From then on the origin has time to respond.
+            peer.request_drain();
         }
         sent
     }

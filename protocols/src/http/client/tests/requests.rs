@@ -156,6 +156,35 @@ fn a_stream_may_be_silent_as_long_as_it_likes() {
 }
 
 #[test]
+fn the_origin_has_its_whole_time_from_the_end_of_the_request() {
+    let late = ["failed timed out while waiting for the head of the response"];
+    let (mut world, _, stream) = streaming(post().stream(None));
+    world.h.advance(Duration::from_secs(59));
+    stream.finish(world.h.reactor());
+    world.h.advance(Duration::from_secs(59));
+    assert_eq!(world.told(), [""; 0]);
+    world.h.advance(Duration::from_secs(2));
+    assert_eq!(world.told(), late);
+
+    let mut options = ClientOptions::default();
+    options.connect.limits.write_stall = None;
+    let mut world = World::with(&options);
+    world.send(post(), WHOLE);
+    let far = world.accept();
+    world.h.sent(far);
+    world.h.feed(far, OK);
+    world.told();
+    world.h.set_room(far, 10);
+    world.send(post().body(vec![b'x'; 100_000]), WHOLE);
+    world.h.advance(Duration::from_secs(59));
+    world.h.set_room(far, 1_000_000);
+    world.h.advance(Duration::from_secs(59));
+    assert_eq!(world.told(), [""; 0]);
+    world.h.advance(Duration::from_secs(2));
+    assert_eq!(world.told(), late);
+}
+
+#[test]
 fn row_50_a_stream_says_when_it_is_full_and_when_there_is_room() {
     let (mut world, far, mut stream) = streaming(post().stream(None));
     world.h.set_room(far, 1000);
