@@ -168,7 +168,7 @@ impl<E: Exchange> Shared<E> {
 
     fn wait(&self, cx: &mut Turn, running: Box<Running<E>>) {
         let pool = &mut *self.pool.borrow_mut();
-        let until = cx.now() + self.options.waiting_timeout;
+        let until = cx.now().saturating_add(self.options.waiting_timeout);
         pool.waiting.push_back(Waiting { running, until });
         if pool.timer.is_none() {
             pool.timer = Some(cx.after(self.options.waiting_timeout, self.handler, Overdue));

@@ -341,3 +341,17 @@ fn when_the_grace_period_ends_every_exchange_fails() {
     world.h.advance(Duration::from_secs(2));
     assert_eq!(world.told(), ["failed the reactor stopped"; 2]);
 }
+
+#[test]
+fn a_request_may_wait_for_ever() {
+    let mut world = World::with(&ClientOptions { waiting_timeout: Duration::MAX, ..few(1, 5) });
+    world.get(WHOLE);
+    world.get(WHOLE);
+    world.h.advance(Duration::from_secs(30));
+    assert_eq!(world.told(), [""; 0]);
+    let far = world.accept();
+    world.h.feed(far, OK);
+    assert_eq!(world.told(), ["200", "body "]);
+    world.h.feed(far, OK);
+    assert_eq!(world.told(), ["200", "body "]);
+}
