@@ -91,9 +91,9 @@ impl Postponed {
         self.0.is_wanted(cx)
     }
 
-    /// Delivers the request to the service again, in this turn or the next one, or once the
-    /// responses before it have left if the client does not read them. Must be called on the
-    /// reactor that received the request. If the client is gone, nothing happens.
+    /// Delivers the request to the service again, in this turn or the next one, or once the client
+    /// has received the responses to the requests before it. Must be called on the reactor that
+    /// received the request. If the client is gone, nothing happens.
     pub fn deliver(self, cx: &mut Turn) {
         if self.is_wanted(cx) {
             self.0.pending.deliver_again();

@@ -11,10 +11,11 @@ use crate::http::writer::Own;
 /// The body of a request whose head has been sent: see [`Request::stream`](super::Request::stream).
 ///
 /// If it is dropped before it is [finished](RequestStream::finish), the exchange fails, so that the
-/// truncated request does not look complete. It fails immediately if the stream is dropped in one
-/// of its callbacks, otherwise within [`response_timeout`](super::ClientOptions::response_timeout).
-/// If the response is complete before the request, the rest of the body is not sent, and the
-/// connection is closed.
+/// truncated request does not look complete. It fails immediately if the stream is dropped in
+/// [`on_stream`](super::Exchange::on_stream) or [`on_room`](super::Exchange::on_room), otherwise
+/// within [`response_timeout`](super::ClientOptions::response_timeout), unless the head of the
+/// response arrives before. If the response is complete before the request, the exchange succeeds,
+/// the rest of the body is not sent, and the connection is closed.
 #[derive(Debug)]
 #[must_use = "the origin waits for the rest of the body"]
 pub struct RequestStream {
