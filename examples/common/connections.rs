@@ -45,10 +45,38 @@ pub(crate) struct Given {
     /// there is no limit.
     #[arg(long, value_name = "SIZE", value_parser = units::rate)]
     rate: Option<u64>,
-    /// Close connections after this time without traffic, such as 30s or 5m. The default is 75s, or
-    /// never in programs whose clients are usually silent.
-    #[arg(long, value_name = "TIME", value_parser = units::time)]
-    idle_timeout: Option<Duration>,
+    /// Close connections after this time without traffic, such as 30s, 5m or `never`. The default is
+    /// 75s, or never in programs whose clients are usually silent.
+    #[arg(long, value_name = "TIME", value_parser = idle_timeout)]
+    idle_timeout: Option<IdleTimeout>,
+}
+
+/// When connections without traffic are closed.
+#[derive(Clone, Copy)]
+enum IdleTimeout {
+    After(Duration),
+    Never,
+}
+
+impl From<IdleTimeout> for Option<Duration> {
+    fn from(timeout: IdleTimeout) -> Option<Duration> {
+        match timeout {
+            IdleTimeout::After(time) => Some(time),
+            IdleTimeout::Never => None,
+        }
+    }
+}
+
+fn idle_timeout(text: &str) -> Result<IdleTimeout, String> {
+    if text == "never" {
+        return Ok(IdleTimeout::Never);
+    }
+    match units::time(text) {
+        // It would close every connection, although 0 turns other options off.
+        Ok(Duration::ZERO) => Err("an idle timeout is longer than 0, or `never`".to_owned()),
+        Ok(time) => Ok(IdleTimeout::After(time)),
+        Err(error) => Err(format!("{error}, or `never`")),
+    }
 }
 
 /// What happens to connections beyond `--max-connections`.
@@ -101,7 +129,7 @@ impl Given {
     /// The limits of each connection: the defaults of the program, as changed by these.
     pub(crate) fn limits(&self, defaults: Limits) -> Limits {
         Limits {
-            idle: self.idle_timeout.or(defaults.idle),
+            idle: self.idle_timeout.map_or(defaults.idle, IdleTimeout::into),
             send_rate: self.rate.or(defaults.send_rate),
             ..defaults
         }

@@ -16,7 +16,8 @@ use super::target::{NamedTarget, ProxyTarget, UpstreamTls, check_schemes, named_
 
 const EXAMPLES: &str = "\
 Examples:
-  proxy --to db.example:5432 --port 5432  relay every connection
+  proxy --to db.example:5432 --port 5432 --idle-timeout 1h
+                                          relay every connection, and let clients keep idle ones
   proxy --to 10.0.0.1:5432 --to 10.0.0.2:5432 --balance least-connections --check 2s
                                           balance connections across healthy servers
   proxy --http 10.0.0.1:80 --http 10.0.0.2:80 --balance least-connections

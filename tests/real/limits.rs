@@ -110,7 +110,8 @@ fn wrong_limits_change_nothing_and_neither_do_those_beside_another_wrong_file() 
         ("max-connections 7\nrate", "line 2: a line is a name and a value"),
         ("when-full never", "[possible values: wait, refuse, shed]"),
         ("rate 0", "a rate is at least 1"),
-        ("idle-timeout soon", "a time is a number with ms, s, m or h"),
+        ("idle-timeout soon", "a time is a number with ms, s, m or h, as in 30s, or `never`"),
+        ("idle-timeout 0s", "an idle timeout is longer than 0, or `never`"),
         (&"#".repeat((1 << 20) + 1), "larger than 1 MiB"),
     ];
     let refused = |expected: &str, file: &str| {
@@ -160,7 +161,7 @@ fn a_server_does_not_start_with_wrong_limits_or_without_their_file() {
 fn a_proxy_closes_idle_relays_by_the_time_of_the_last_hangup() {
     let directory = tempdir().expect("a new directory");
     let path = directory.path().join("limits");
-    fs::write(&path, "idle-timeout 0s\n").expect("a file");
+    fs::write(&path, "idle-timeout 1ms\n").expect("a file");
     let echo = Server::start(example("echo").args(["--idle-timeout", "1h"]));
     let mut proxy = example("proxy");
     proxy.args(["--to", &echo.address.to_string(), "--limits"]).arg(&path);
@@ -179,11 +180,11 @@ fn a_proxy_closes_idle_relays_by_the_time_of_the_last_hangup() {
         other().is_ok()
     };
     assert!(!lives());
-    for limits in ["idle-timeout 1h", ""] {
+    for limits in ["idle-timeout 1h", "idle-timeout never", ""] {
         fs::write(&path, limits).expect("a file");
         proxy.signal("HUP");
         eventually("a longer time", || lives().then_some(()));
-        fs::write(&path, "idle-timeout 0s").expect("a file");
+        fs::write(&path, "idle-timeout 1ms").expect("a file");
         proxy.signal("HUP");
         eventually("a shorter time", || (!lives()).then_some(()));
     }
