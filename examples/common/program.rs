@@ -9,6 +9,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Command, Parser, value_parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sluicegate_protocols::sandbox::User;
 
 use super::privileges;
@@ -42,9 +43,20 @@ pub(crate) fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Failure>) -> Exi
     if let Err(error) = log::set_boxed_logger(Box::new(WARNINGS.logger(logger))) {
         eprintln!("warnings are not logged: {error}");
     }
+    raise_descriptors();
     // First of all, so that whatever can be opened now can be opened again later.
     let user = matches.get_one::<User>(privileges::USER);
     exit(user.map_or(Ok(()), User::switch).map_err(Failure::from).and_then(|()| run(options)))
+}
+
+/// Lets the program open as many descriptors as its hard limit allows. The soft limit is usually
+/// 1024, for programs that call `select(2)`: too few for the connections that are accepted.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    if let Err(error) = raised {
+        log::warn!("the number of descriptors stays limited to {:?}: {error}", limit.current);
+    }
 }
 
 fn exit(result: Result<(), Failure>) -> ExitCode {

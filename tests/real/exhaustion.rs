@@ -55,6 +55,16 @@ fn cpu_time(pid: u32) -> Duration {
     Duration::from_secs(ticks.sum()) / rustix::param::clock_ticks_per_second() as u32
 }
 
+#[test]
+fn a_server_raises_its_soft_limit_of_descriptors_to_the_hard_one() {
+    let limited = "ulimit -S -n 64 && ulimit -H -n 200 && exec \"$0\"";
+    let server = Server::start(Command::new("sh").args(["-c", limited]).arg(path_of("echo")));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("limits");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("one");
+    let of_process: Vec<_> = line.split_whitespace().take(2).collect();
+    assert_eq!(of_process, ["200", "200"]);
+}
+
 /// How many lines a server has logged, each of which must be about the shortage.
 fn logged(log: &Path) -> u64 {
     let text = fs::read_to_string(log).expect("a log");
