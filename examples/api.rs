@@ -23,7 +23,7 @@ mod web;
 const JSON: &str = "application/json";
 
 pub(crate) struct Api {
-    pub(crate) uploads: Dir,
+    pub(crate) uploads: Option<Dir>,
     pub(crate) workers: Workers,
     pub(crate) done: Handle<(Deferred, u64)>,
     pub(crate) subscribers: Vec<ResponseStream>,
@@ -64,8 +64,11 @@ impl Service for Api {
                 .header("Content-Type", "text/event-stream")
                 .header("Cache-Control", "no-store")
                 .stream(|stream, _| self.subscribers.push(stream)),
-            (Method::Put, path) if let Some(name) = path.strip_prefix("/upload/") => {
-                match self.uploads.create(name, &CreateOptions::default()) {
+            (Method::Put, path)
+                if let (Some(uploads), Some(name)) =
+                    (&self.uploads, path.strip_prefix("/upload/")) =>
+            {
+                match uploads.create(name, &CreateOptions::default()) {
                     Ok(file) => reply.save(file, Some(name.to_owned())),
                     Err(error) => reply.saved(&Err(error)),
                 }
@@ -116,15 +119,24 @@ impl Receive<Tick> for Api {
     }
 }
 
+const EXAMPLES: &str = "\
+Examples, for `api --uploads /tmp --origin example.org:80`:
+  curl -H 'Content-Type: application/json' -d '[1]' localhost:8080/echo
+  curl 'localhost:8080/search?q=words'    the query, decoded
+  curl localhost:8080/slow                a sum that a worker computes
+  curl -N localhost:8080/events           an event per second
+  curl -T FILE localhost:8080/upload/NAME stored as /tmp/NAME
+  curl localhost:8080/upstream            the first page of the origin";
+
 /// An HTTP API to try with curl.
 #[derive(Parser)]
-#[command(name = "api", version)]
+#[command(name = "api", version, after_help = EXAMPLES)]
 struct Options {
     #[command(flatten)]
     server: common::Server,
-    /// Directory for uploads.
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    uploads: PathBuf,
+    /// Directory for uploads, which clients may replace. By default there are none.
+    #[arg(long, value_name = "DIR")]
+    uploads: Option<PathBuf>,
     /// Server whose first page is the response to /upstream: HOST:PORT or unix:PATH.
     #[arg(long, value_name = "TARGET")]
     origin: Option<Target>,
@@ -133,13 +145,17 @@ struct Options {
 pub(crate) fn main() -> ExitCode {
     common::main(|mut options: Options| {
         let scheme = web::scheme(&mut options.server);
-        let sandbox = options.server.privileges.allowed.write(&options.uploads);
+        let sandbox = &mut options.server.privileges.allowed;
+        if let Some(uploads) = &options.uploads {
+            sandbox.write(uploads);
+        }
         if options.origin.is_some() {
             sandbox.connect();
         }
         let describe = |at: &Address| format!("API on {scheme}://{at}/");
         independent::run(&options.server, Limits::default(), describe, |reactor, metrics| {
-            let ((done, mailbox), uploads) = (mailbox(), reactor.open_dir(&options.uploads)?);
+            let uploads = options.uploads.as_ref().map(|dir| reactor.open_dir(dir)).transpose()?;
+            let (done, mailbox) = mailbox();
             let origin = upstream::Origin::new(reactor, options.origin.as_ref())?;
             let (workers, subscribers) = (Workers::new(), Vec::new());
             let api = Api { uploads, workers, done, subscribers, origin };

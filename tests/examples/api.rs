@@ -16,12 +16,17 @@ const _: fn() -> ExitCode = example::main;
 const ORIGIN: &str = "10.0.0.1:80";
 
 fn api() -> Harness<Http<Api>> {
+    api_with(true)
+}
+
+/// The API, with a directory for uploads or without.
+fn api_with(has_uploads: bool) -> Harness<Http<Api>> {
     Harness::build(
         &Listen::default(),
         |files| files.make_dir("/up"),
         |reactor| {
             let (done, mailbox) = mailbox();
-            let uploads = reactor.open_dir("/up").expect("it was made");
+            let uploads = has_uploads.then(|| reactor.open_dir("/up").expect("it was made"));
             let (workers, subscribers) = (Workers::inline(), Vec::new());
             let origin: Target = ORIGIN.parse().expect("an address");
             let origin =
@@ -122,6 +127,14 @@ fn each_upload_is_answered_with_its_own_name_however_they_are_interleaved() {
     }
     let (status, _) = ask(&mut h, clients[0], &with_body("PUT /upload/../x", "", "x"));
     assert_eq!(status, "HTTP/1.1 403 Forbidden");
+}
+
+#[test]
+fn without_a_directory_for_uploads_there_are_none() {
+    let mut h = api_with(false);
+    let client = h.open();
+    let (status, _) = ask(&mut h, client, &with_body("PUT /upload/x", "", "x"));
+    assert_eq!(status, "HTTP/1.1 404 Not Found");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use tempfile::tempdir;
 
+use crate::client::Client;
 use crate::process::{Server, example, has, run};
 use crate::random::noise;
 
@@ -61,6 +62,16 @@ fn curl_gets_queries_slow_answers_and_the_name_of_its_upload() {
     let sent = curl(&["--upload-file", file.to_str().expect("text"), &url("/upload/to")]);
     assert_eq!(sent, "saved to\n");
     assert_eq!(fs::read(dir.path().join("to")).expect("a file"), noise(200_000, 3));
+}
+
+#[test]
+fn nothing_is_stored_unless_a_directory_for_uploads_is_named() {
+    let dir = tempdir().expect("a new directory");
+    let server = Server::start(example("api").current_dir(dir.path()));
+    let mut client = Client::new(&server);
+    client.send(b"PUT /upload/to HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+    assert_eq!(client.answer().0.status, 404);
+    assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0);
 }
 
 #[test]
