@@ -135,6 +135,12 @@ impl Given {
         }
     }
 
+    /// Whether the longest-idle connection is to be closed where none counts as idle.
+    fn sheds_nothing(&self, defaults: &Limits) -> bool {
+        let sheds = matches!(self.when_full, Some(WhenFull::Shed));
+        sheds && self.limits(defaults.clone()).idle.is_none()
+    }
+
     /// The limits of a listener.
     pub(crate) fn listen(&self, defaults: Limits) -> Listen {
         let listen = Listen::default();
@@ -154,16 +160,24 @@ impl Connections {
         &self.options
     }
 
-    /// Reads the file, if there is one. What it does not have is taken from the options.
-    pub(crate) fn read(&self) -> Result<Given, Failure> {
+    /// Reads the file, if there is one. What it does not have is taken from the options, or from the
+    /// defaults of the program.
+    pub(crate) fn read(&self, defaults: &Limits) -> Result<Given, Failure> {
         let mut lines = Lines { given: self.options().clone() };
+        let about = |text: String| match &self.limits {
+            Some(path) => format!("{}: {text}", path.display()),
+            None => text,
+        };
         if let Some(path) = &self.limits {
-            let about = |text: String| format!("{}: {text}", path.display());
             let text = reload::read(path).map_err(|error| about(error.to_string()))?;
             for (number, line) in reload::lines(&text) {
                 let taken = lines.take(line);
                 taken.map_err(|error| about(format!("line {number}: {error}")))?;
             }
+        }
+        if lines.given.sheds_nothing(defaults) {
+            let text = "when-full shed closes idle connections, and needs an idle-timeout";
+            return Err(about(text.to_owned()).into());
         }
         Ok(lines.given)
     }
@@ -174,11 +188,11 @@ impl Connections {
     }
 
     /// Reloads the file on SIGHUP, if there is one, for these threads.
-    pub(super) fn reload(&self, threads: Vec<Handle<Given>>) -> Option<Read> {
+    pub(super) fn reload(&self, threads: Vec<Handle<Given>>, defaults: &Limits) -> Option<Read> {
         self.limits.as_ref()?;
-        let connections = self.clone();
+        let (connections, defaults) = (self.clone(), defaults.clone());
         let read: Read = Box::new(move || {
-            let (given, threads) = (connections.read()?, threads.clone());
+            let (given, threads) = (connections.read(&defaults)?, threads.clone());
             Ok(Box::new(move || {
                 for thread in threads {
                     // A thread that has stopped has no listeners.

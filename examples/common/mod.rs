@@ -115,7 +115,7 @@ impl Server {
         let own = self.tls.self_signed(&self.bind)?;
         let acceptor = self.tls.acceptor(own.as_ref(), self.protocol)?;
         acceptor.iter().for_each(|acceptor| tls::pass_sessions_on(acceptor, &mut server));
-        let given = self.connections.read()?;
+        let given = self.connections.read(&limits)?;
         let options = |limits: &Limits| Listen {
             transport: self.transport(acceptor.as_ref()),
             ..given.listen(limits.clone())

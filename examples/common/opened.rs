@@ -116,7 +116,7 @@ impl Opened<'_> {
             .acceptor
             .clone()
             .map(|acceptor| -> reload::Read { Box::new(move || tls.reload(&acceptor, protocol)) });
-        let limits = self.options.connections.reload(threads);
+        let limits = self.options.connections.reload(threads, &self.limits);
         let mut parts: Vec<_> = certificates.into_iter().chain(limits).collect();
         parts.append(&mut self.options.reload.lock().unwrap_or_else(PoisonError::into_inner));
         let notifier = self.notifier.take();

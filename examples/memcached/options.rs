@@ -61,7 +61,8 @@ fn value_size(text: &str) -> Result<u64, String> {
 impl Options {
     /// The settings that the options define.
     pub(crate) fn settings(&self) -> Result<Settings, common::Failure> {
-        let limits = self.server.connections.read()?.listen(Limits::default());
+        let defaults = Limits::default();
+        let limits = self.server.connections.read(&defaults)?.listen(defaults);
         let (value, threads) = (self.max_value, self.server.threads);
         // As in memcached: otherwise a value that is allowed could never be stored.
         let most = (self.memory_limit << 20) / u64::from(threads) / 2;

@@ -109,6 +109,7 @@ fn wrong_limits_change_nothing_and_neither_do_those_beside_another_wrong_file() 
         ("max-connections 7\nport 1", "line 2: there is no limit \"port\""),
         ("max-connections 7\nrate", "line 2: a line is a name and a value"),
         ("when-full never", "[possible values: wait, refuse, shed]"),
+        ("when-full shed\nidle-timeout never", "shed closes idle connections, and needs an idle-"),
         ("rate 0", "a rate is at least 1"),
         ("idle-timeout soon", "a time is a number with ms, s, m or h, as in 30s, or `never`"),
         ("idle-timeout 0s", "an idle timeout is longer than 0, or `never`"),

@@ -114,6 +114,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
         ("proxy", ["--to=tls://unix:/x", "--port=0"], "tls://unix:/x: --upstream-name must name"),
         ("proxy", ["--http=https://a b", "--port=0"], "a b:443: no certificate can be for"),
         ("proxy", ["--sni=a=h:1", "--tls-self-signed"], "--sni passes TLS on"),
+        ("memcached", ["--port=0", "--when-full=shed"], "when-full shed closes idle connections"),
         ("proxy", ["--sni=*a=h:1", "--port=0"], "\"*a\" is neither the name of a server, nor"),
         ("proxy", ["--sni=a=h:1,A=h:2", "--port=0"], "\"A\" has two targets"),
     ] {
