@@ -90,9 +90,14 @@ impl Part {
     }
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  chat                                    then, in several terminals: nc localhost 8080
+  chat --web 127.0.0.1:8000               also serve browsers at http://127.0.0.1:8000/";
+
 /// Sends each line to everyone in the same room.
 #[derive(Parser)]
-#[command(name = "chat", version)]
+#[command(name = "chat", version, after_help = EXAMPLES)]
 struct Options {
     #[command(flatten)]
     server: common::Server,

@@ -27,9 +27,14 @@ impl Handler for Echo {
     }
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  echo                                    then: nc localhost 8080
+  echo --unix echo.sock                   then also: nc -U echo.sock";
+
 /// Sends back everything it receives.
 #[derive(Parser)]
-#[command(name = "echo", version)]
+#[command(name = "echo", version, after_help = EXAMPLES)]
 struct Options {
     #[command(flatten)]
     server: common::Server,

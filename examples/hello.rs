@@ -27,9 +27,14 @@ impl Service for Hello {
     }
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  hello                                   then: curl localhost:8080
+  hello --threads 2 --status 9100         with figures at http://localhost:9100/";
+
 /// Answers every HTTP request with "Hello, World!".
 #[derive(Parser)]
-#[command(name = "hello", version)]
+#[command(name = "hello", version, after_help = EXAMPLES)]
 struct Options {
     #[command(flatten)]
     server: common::Server,

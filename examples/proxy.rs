@@ -130,7 +130,9 @@ fn forward_connections(mut options: Options) -> Result<(), Failure> {
 /// Runs the proxy for TLS that is not decrypted.
 fn forward_by_name(options: &Options) -> Result<(), Failure> {
     if options.server.tls.is_on() {
-        return Err("--sni passes TLS on, and the --tls options would end it".into());
+        return Err("--sni relays TLS without decrypting it, so it cannot be combined with the \
+                    --tls options"
+            .into());
     }
     let connect = options.connect(&[])?;
     target::server_names(&options.target.sni)?;

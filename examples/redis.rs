@@ -42,9 +42,14 @@ mod table;
 
 use server::{Redis, TICK, Tick};
 
+const EXAMPLES: &str = "\
+Examples:
+  redis                                   then: redis-cli
+  redis --port 6380 --bind 0.0.0.0        serve everyone, without a password";
+
 /// A server for a subset of Redis. It has one database, which is not saved, and one thread.
 #[derive(Parser)]
-#[command(name = "redis", version)]
+#[command(name = "redis", version, after_help = EXAMPLES)]
 #[command(mut_arg("port", |arg| arg.default_value("6379")))]
 #[command(mut_arg("threads", |arg| arg.hide(true).value_parser(value_parser!(u16).range(1..=1))))]
 struct Options {

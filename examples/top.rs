@@ -35,10 +35,15 @@ pub(crate) mod view;
 
 use figures::Figures;
 
+const EXAMPLES: &str = "\
+Examples:
+  top 9100                                the server that runs with --status 9100
+  top unix:/run/status --once             one frame as text";
+
 /// Shows the figures of a server that runs with --status, once per second. Press q or Ctrl-C to
 /// quit.
 #[derive(Parser)]
-#[command(name = "top", version)]
+#[command(name = "top", version, after_help = EXAMPLES)]
 struct Options {
     /// The --status address of the server: a port on the loopback interface, HOST:PORT or
     /// unix:PATH.

@@ -18,10 +18,10 @@ const EXAMPLES: &str = "\
 Examples:
   proxy --to db.example:5432 --port 5432 --idle-timeout 1h
                                           relay every connection, and let clients keep idle ones
-  proxy --to 10.0.0.1:5432 --to 10.0.0.2:5432 --balance least-connections --check 2s
+  proxy --to 10.0.0.1:9000 --to 10.0.0.2:9000 --balance least-connections --check 2s
                                           balance connections across healthy servers
   proxy --http 10.0.0.1:80 --http 10.0.0.2:80 --balance least-connections
-                                          balance HTTP requests across healthy servers
+                                          balance HTTP requests, and eject servers that fail
   proxy --http localhost:3000 --access-log -
                                           forward HTTP requests, and print one line per request
   proxy --http unix:/run/app.sock --x-forwarded replace --header-up Authorization:

@@ -28,9 +28,13 @@ impl ProxyTarget {
 
     /// Parses a target of connections: `HOST:PORT`, or `tls://HOST:PORT`.
     pub(crate) fn of_connections(text: &str) -> io::Result<ProxyTarget> {
-        let (scheme, target) = match text.strip_prefix("tls://") {
-            Some(rest) => ("tls://", rest),
-            None => ("", text),
+        let (scheme, target) = match text.split_once("://") {
+            Some(("tls", rest)) => ("tls://", rest),
+            Some(("http" | "https", _)) => {
+                let advice = "write HOST:PORT, or tls://HOST:PORT to encrypt connections";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, advice));
+            }
+            _ => ("", text),
         };
         Ok(ProxyTarget { scheme, target: target.parse()? })
     }

@@ -113,7 +113,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
         ("proxy", ["--to=tls://h:1", "--upstream-ca=/no/such"], "error: /no/such: No such file"),
         ("proxy", ["--to=tls://unix:/x", "--port=0"], "tls://unix:/x: --upstream-name must name"),
         ("proxy", ["--http=https://a b", "--port=0"], "a b:443: no certificate can be for"),
-        ("proxy", ["--sni=a=h:1", "--tls-self-signed"], "--sni passes TLS on"),
+        ("proxy", ["--sni=a=h:1", "--tls-self-signed"], "--sni relays TLS without decrypting"),
         ("memcached", ["--port=0", "--when-full=shed"], "when-full shed closes idle connections"),
         ("proxy", ["--sni=*a=h:1", "--port=0"], "\"*a\" is neither the name of a server, nor"),
         ("proxy", ["--sni=a=h:1,A=h:2", "--port=0"], "\"A\" has two targets"),
@@ -133,6 +133,9 @@ fn options_for_requests_are_refused_where_connections_are_forwarded() {
         let outcome = run(example("proxy").args(["--port=0", "--to=h:1", option]));
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
     }
+    let outcome = run(example("proxy").args(["--port=0", "--to=https://h"]));
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("or tls://HOST:PORT to encrypt"), "{outcome:?}");
 }
 
 #[test]
