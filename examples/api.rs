@@ -5,9 +5,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
-use std::{borrow::Cow, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{borrow::Cow, io, process::ExitCode, time::Duration};
 
-use clap::Parser;
 use sluicegate_protocols::http::*;
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::{workers::Workers, *};
@@ -15,10 +14,14 @@ use sluicegate_reactor::{workers::Workers, *};
 mod common;
 #[path = "common/independent.rs"]
 mod independent;
+#[path = "api/options.rs"]
+mod options;
 #[path = "common/upstream.rs"]
 pub(crate) mod upstream;
 #[path = "common/web.rs"]
 mod web;
+
+use options::Options;
 
 const JSON: &str = "application/json";
 
@@ -119,39 +122,10 @@ impl Receive<Tick> for Api {
     }
 }
 
-const EXAMPLES: &str = "\
-Examples, for `api --uploads /tmp --origin example.org:80`:
-  curl -H 'Content-Type: application/json' -d '[1]' localhost:8080/echo
-  curl 'localhost:8080/search?q=words'    the query, decoded
-  curl localhost:8080/slow                a sum that a worker computes
-  curl -N localhost:8080/events           an event per second
-  curl -T FILE localhost:8080/upload/NAME stored as /tmp/NAME
-  curl localhost:8080/upstream            the first page of the origin";
-
-/// An HTTP API to try with curl.
-#[derive(Parser)]
-#[command(name = "api", version, after_help = EXAMPLES)]
-struct Options {
-    #[command(flatten)]
-    server: common::Server,
-    /// Directory for uploads, which clients may replace. By default there are none.
-    #[arg(long, value_name = "DIR")]
-    uploads: Option<PathBuf>,
-    /// Server whose first page is the response to /upstream: HOST:PORT or unix:PATH.
-    #[arg(long, value_name = "TARGET")]
-    origin: Option<Target>,
-}
-
 pub(crate) fn main() -> ExitCode {
     common::main(|mut options: Options| {
         let scheme = web::scheme(&mut options.server);
-        let sandbox = &mut options.server.privileges.allowed;
-        if let Some(uploads) = &options.uploads {
-            sandbox.write(uploads);
-        }
-        if options.origin.is_some() {
-            sandbox.connect();
-        }
+        options.allow();
         let describe = |at: &Address| format!("API on {scheme}://{at}/");
         independent::run(&options.server, Limits::default(), describe, |reactor, metrics| {
             let uploads = options.uploads.as_ref().map(|dir| reactor.open_dir(dir)).transpose()?;
