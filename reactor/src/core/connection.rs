@@ -148,9 +148,9 @@ impl Connection {
         self.phase <= Phase::Open && !self.flags.any(Flags::OUTPUT_CLOSED)
     }
 
-    /// Whether it is part of a relay whose other direction has ended.
+    /// Whether it is part of a relay whose other direction has ended. One that is lost ends by itself.
     pub(crate) fn is_half_closed_relay(&self) -> bool {
-        let Some(special) = &self.special else { return false };
+        let Some(special) = self.special.as_ref().filter(|_| !self.is_lost()) else { return false };
         match (matches!(special.strategy, Strategy::Relay(_)), special.feeder.is_some()) {
             (true, false) => self.flags.any(Flags::OUTPUT_CLOSED),
             (false, true) => self.flags.any(Flags::INPUT_ENDED),

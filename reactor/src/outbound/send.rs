@@ -100,6 +100,8 @@ pub(crate) fn offer_again(core: &mut Core, index: u32) -> bool {
         return false;
     }
     flush_now(core, index);
+    // What was held back by the queue may go on.
+    core.schedule(index);
     let c = &core[index];
     let moved = c.outbound.as_ref().is_none_or(|queue| queue.progress == core.tick);
     moved || c.ready.any(Ready::WRITE)
