@@ -55,7 +55,7 @@ fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     if let Err(error) = raised {
-        log::warn!("the number of descriptors stays limited to {:?}: {error}", limit.current);
+        log::warn!("the limit of descriptors (RLIMIT_NOFILE) cannot be raised: {error}");
     }
 }
 

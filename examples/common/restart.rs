@@ -13,9 +13,9 @@ const STARTER: &str = "SLUICEGATE_STARTER";
 
 /// Starts the installed version of the program.
 ///
-/// The new process must not be a child of this one: systemd would take it for a process of somebody
-/// else, of which it hears nothing, and would neither notice its crash nor wait for its drain. So
-/// another process starts it and ends. A thread waits for that one.
+/// The new process must not be a child of this one: systemd is not told when a process that is not
+/// its own child exits, so it would neither notice a crash nor wait for the drain. Therefore another
+/// process starts it and exits. A thread waits for that one.
 pub(crate) fn start_again() {
     let started = thread::Builder::new().name("restart".into()).spawn(|| match start() {
         Ok(()) => {}
@@ -34,8 +34,8 @@ pub(crate) fn refuse() {
     );
 }
 
-/// Starts the next process, if that is all that this one is for. The next one waits here until it is
-/// nobody's child.
+/// Starts the next process, if that is all that this one is for. The next one waits here until its
+/// starter has exited and it has been reparented.
 pub(super) fn start_next() -> Option<Result<(), Failure>> {
     match env::var(STARTER).ok()?.parse::<u32>() {
         Ok(starter) => {

@@ -33,8 +33,10 @@ impl Reply<'_, '_> {
     /// Until then the connection answers no other request. Pipelined requests wait, and reading
     /// pauses once the first of them has arrived, so responses keep their order. A client that
     /// resets the connection gets no response, but one that has only shut down its sending side
-    /// does. While reading is paused, a reset is noticed only when the response is sent. After [`response_timeout`](super::HttpLimits::response_timeout) the client gets 503.
-    /// When the reactor stops, it waits for the response until its grace period ends.
+    /// does. While reading is paused, a reset is noticed only when the response is sent.
+    ///
+    /// After [`response_timeout`](super::HttpLimits::response_timeout) the client gets 503. When the
+    /// reactor stops, it waits for the response until its grace period ends.
     ///
     /// The status and fields set on this reply so far are discarded.
     ///

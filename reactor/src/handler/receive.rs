@@ -231,8 +231,14 @@ pub(crate) struct Registered<H: Handler> {
 }
 
 impl<H: Handler> Registered<H> {
-    /// Gives the handler a message. A panic loses the message; the turn continues.
-    pub(crate) fn receive<M>(&mut self, id: HandlerId<H>, turn: &mut Turn, message: M)
+    /// Gives the handler what `message` returns, which may be a copy. A panic loses the message; the
+    /// turn continues.
+    pub(crate) fn receive<M>(
+        &mut self,
+        id: HandlerId<H>,
+        turn: &mut Turn,
+        message: impl FnOnce() -> Option<M>,
+    )
     where
         H: Receive<M, H::Session>,
     {
@@ -240,7 +246,9 @@ impl<H: Handler> Registered<H> {
         let start = slow::begin(turn);
         let Registered { handler, sessions: store } = self;
         let received = catch_unwind(AssertUnwindSafe(|| {
-            handler.on_message(&mut Sessions { turn, handler: id.index, store }, message);
+            if let Some(message) = message() {
+                handler.on_message(&mut Sessions { turn, handler: id.index, store }, message);
+            }
         }));
         let name = || format!("{}::on_message({})", type_name::<H>(), type_name::<M>());
         if received.is_err() {
@@ -270,9 +278,7 @@ impl Delivery {
     {
         let open = move |registered: &mut dyn Any, turn: &mut Turn| {
             let registered: &mut Registered<H> = registered.downcast_mut().expect(FOREIGN);
-            if let Some(message) = message() {
-                registered.receive(to, turn, message);
-            }
+            registered.receive(to, turn, &message);
         };
         Delivery { to: to.index, open: Rc::new(open) }
     }

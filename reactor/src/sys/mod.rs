@@ -321,6 +321,7 @@ kernel_calls! {
     /// `O_PATH` descriptor fails with `EBADF`.
     create::sync(file: Fd) -> io::Result<()>;
     /// Whether a file is on a file system in memory, so that nothing waits for a disk.
+    /// `Unsupported` where the system cannot tell.
     @linux create::is_in_memory(file: Fd) -> io::Result<bool>;
     /// The attributes of an open file.
     dir::metadata(file: Fd) -> io::Result<Metadata>;

@@ -17,7 +17,9 @@ impl Reactor {
         let core = &mut self.turn.core;
         let c = &core[index];
         if c.is_lost() {
-            if c.may_have_input() {
+            // What a relay cannot deliver to a connection that is lost as well, nobody gets.
+            let destination = inbound::blocked_by(core, index);
+            if c.may_have_input() && destination.is_none_or(|to| core[to].accepts_output()) {
                 return;
             }
             core.fail(index, Reason::Reset);

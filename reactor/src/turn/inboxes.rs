@@ -45,7 +45,7 @@ impl<H: Handler + Receive<M, H::Session>, M> Inbox for HandlerInbox<H, M> {
                 && let Some(message) = taken.pop_front()
             {
                 budget -= 1;
-                registered.receive(self.handler, turn, message);
+                registered.receive(self.handler, turn, || Some(message));
             }
             handlers.hand_over(turn);
         }

@@ -78,7 +78,8 @@ impl Machine {
             near.spoilt = true;
             Some(Step::Errno(libc::ENOBUFS))
         } else {
-            chaos.step(true, bytes)
+            // Less room than an event needs is used by a send, and nothing would follow a refusal.
+            chaos.step(near.ready().any(Ready::WRITE), bytes)
         };
         self.write_step(step, |state, step| state.streams[stream].sends.extend([step]));
     }
