@@ -291,6 +291,29 @@ fn a_reader_that_stalls_for_too_long_costs_both() {
 }
 
 #[test]
+fn two_connections_that_are_lost_do_not_wait_for_each_other() {
+    for limits in ways() {
+        let (mut h, left, right) = joined(Limits { idle: None, write_stall: None, ..limits });
+        // A queue waits on both sides, and input behind it.
+        for client in [left, right] {
+            h.set_room(client, 1000);
+            h.feed(client, pattern(3000));
+        }
+        log(&mut h);
+        h.at_once(|h| {
+            for client in [left, right] {
+                h.feed(client, pattern(3000));
+                h.reset(client);
+            }
+        });
+        h.run();
+        let ends = log(&mut h);
+        assert_eq!(ends.len(), 2, "{ends:?}");
+        assert!(ends.iter().all(|end| end.contains(" close ")), "{ends:?}");
+    }
+}
+
+#[test]
 fn a_reader_that_makes_too_little_room_for_an_event_keeps_both_from_being_idle() {
     for limits in ways() {
         for write_stall in [None, Some(Duration::from_secs(10)), Some(Duration::from_secs(30))] {
