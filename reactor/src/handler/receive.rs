@@ -238,8 +238,7 @@ impl<H: Handler> Registered<H> {
         id: HandlerId<H>,
         turn: &mut Turn,
         message: impl FnOnce() -> Option<M>,
-    )
-    where
+    ) where
         H: Receive<M, H::Session>,
     {
         turn.core.ledger.messages += 1;
