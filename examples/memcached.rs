@@ -22,6 +22,8 @@
 
 use std::process::ExitCode;
 
+use sluicegate_reactor::{Handle, Mailbox, MailboxLimits, mailbox_with};
+
 #[path = "memcached/cache.rs"]
 mod cache;
 #[path = "memcached/command.rs"]
@@ -53,13 +55,23 @@ pub(crate) mod store;
 mod waiting;
 
 use options::Options;
+use peers::Message;
 use server::{Memcached, TICK, Tick};
+
+/// The maximum number of batches that a reactor handles before it returns to its connections: a few
+/// milliseconds of work.
+pub(crate) const BATCHES_PER_TURN: usize = 32;
+
+/// Creates the mailbox of a reactor.
+pub(crate) fn mailbox() -> (Handle<Message>, Mailbox<Message>) {
+    mailbox_with(&MailboxLimits { per_turn: BATCHES_PER_TURN, ..MailboxLimits::default() })
+}
 
 pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
         let settings = options.settings()?;
         let threads = settings.threads;
-        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| peers::mailbox()).unzip();
+        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| mailbox()).unzip();
         // A single thread needs no mailbox, and its reactor need not look into one.
         let handles = if threads > 1 { handles } else { Vec::new() };
         let limits = Memcached::limits(&settings);

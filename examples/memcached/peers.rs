@@ -6,9 +6,7 @@
 
 use std::ops::Range;
 
-use sluicegate_reactor::{
-    Bytes, ConnId, Handle, Mailbox, MailboxLimits, PostError, Turn, mailbox_with,
-};
+use sluicegate_reactor::{Bytes, ConnId, Handle, PostError, Turn};
 
 use super::counters::Counters;
 use super::item::Blob;
@@ -16,14 +14,6 @@ use super::store;
 
 /// The maximum number of requests in a batch, which are all run in one callback.
 pub(crate) const MAX_REQUESTS: usize = 256;
-/// The maximum number of batches that a reactor handles before it returns to its connections: a few
-/// milliseconds of work.
-pub(crate) const BATCHES_PER_TURN: usize = 32;
-
-/// Creates the mailbox of a reactor.
-pub(crate) fn mailbox() -> (Handle<Message>, Mailbox<Message>) {
-    mailbox_with(&MailboxLimits { per_turn: BATCHES_PER_TURN, ..MailboxLimits::default() })
-}
 
 /// What the reactors post to each other.
 pub(crate) enum Message {

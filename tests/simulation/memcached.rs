@@ -10,7 +10,7 @@ use crate::watched::Watched;
 
 #[path = "../../examples/memcached.rs"]
 mod example;
-use example::peers::mailbox;
+use example::mailbox;
 use example::server::{Memcached, Settings, TICK, Tick};
 
 /// What runs the example is compiled here, too, and not called.

@@ -2,8 +2,9 @@
 
 use sluicegate_reactor::{Context, Handle, Handler, Input, Mailbox, Reactor, Receive, Sessions};
 
-use super::example::peers::{BATCHES_PER_TURN, Batch, MAX_REQUESTS, Message, mailbox};
+use super::example::peers::{Batch, MAX_REQUESTS, Message};
 use super::example::server::MOST_WAITING;
+use super::example::{BATCHES_PER_TURN, mailbox};
 use super::*;
 
 const TWO: Settings = Settings { threads: 2, ..SETTINGS };
