@@ -28,6 +28,13 @@ impl Peer<'_> {
             .is_some_and(|c| c.phase <= Phase::Open && !c.flags.any(Flags::CLOSE_WHEN_CONNECTED))
     }
 
+    /// Whether bytes can still be sent: the connection is open or connecting, its output was not
+    /// [shut down](Peer::shutdown), and no send has failed.
+    #[must_use]
+    pub fn accepts_output(&self) -> bool {
+        self.connection().is_some_and(Connection::accepts_output)
+    }
+
     /// Sends bytes or a region of a file, after everything sent before. The current connection's
     /// queue is sent right after its callback, other queues at the end of the turn or once many wait.
     /// Always accepts all bytes or none.

@@ -1,17 +1,11 @@
-//! The mailboxes attached to a reactor, and the delivery of their messages. Another thread may post
-//! messages, or pass sockets that it has accepted.
+//! The mailboxes attached to a reactor, and the delivery of their messages.
 
-use std::io;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::dispatch::Handlers;
-use super::reactor::Reactor;
 use crate::core::{HandlerId, Then};
 use crate::handler::{Handler, Receive, Turn};
-use crate::listen::listener::{Listener, Source};
-use crate::listen::{Listen, ListenerId};
-use crate::sys::{Address, Waker};
+use crate::sys::Waker;
 use crate::threads::doorbell::Doorbell;
 use crate::threads::handle::{Handle, Mailbox, mailbox};
 use crate::threads::sync::Arc;
@@ -109,8 +103,19 @@ impl Inboxes {
         &self.bell
     }
 
+    /// Attaches a mailbox whose messages go to a handler.
+    pub(super) fn attach<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
+        &mut self,
+        mailbox: Mailbox<M>,
+        handler: HandlerId<H>,
+    ) {
+        self.inboxes.retain(|inbox| !inbox.is_over());
+        mailbox.queue.attach(self.bell());
+        self.inboxes.push(Box::new(HandlerInbox { mailbox, handler }));
+    }
+
     /// Delivers messages, within the budget of each mailbox.
-    fn deliver(&mut self, rung: bool, handlers: &mut Handlers, turn: &mut Turn) {
+    pub(super) fn deliver(&mut self, rung: bool, handlers: &mut Handlers, turn: &mut Turn) {
         if rung || self.owed {
             self.owed = false;
             if let Some((_, results)) = &mut self.results {
@@ -145,70 +150,6 @@ impl Inboxes {
         self.owed = false;
         self.inboxes.clear();
         self.results = None;
-    }
-}
-
-/// Messages from other threads: see [the module](crate::handle).
-impl Reactor {
-    /// Delivers the messages of a mailbox to a handler.
-    ///
-    /// If the reactor has already [stopped](crate::Reactor::has_stopped), the mailbox is dropped.
-    ///
-    /// # Panics
-    /// If the [`HandlerId`] belongs to another reactor. This is not detected if this reactor has a
-    /// handler of the same type with that number.
-    pub fn attach<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
-        &mut self,
-        mailbox: Mailbox<M>,
-        handler: HandlerId<H>,
-    ) {
-        self.turn.assert_known(handler);
-        if self.has_stopped() {
-            return;
-        }
-        mailbox.queue.attach(self.inboxes.bell());
-        let all = &mut self.inboxes.inboxes;
-        all.retain(|inbox| !inbox.is_over());
-        all.push(Box::new(HandlerInbox { mailbox, handler }));
-    }
-
-    /// Creates a mailbox with default limits for a handler, and returns its handle. All clones of
-    /// the handle post to this mailbox, which keeps their messages in order.
-    ///
-    /// # Panics
-    /// In the same cases as [`attach`](crate::Reactor::attach).
-    #[must_use]
-    pub fn handle<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
-        &mut self,
-        handler: HandlerId<H>,
-    ) -> Handle<M> {
-        let (handle, mailbox) = mailbox();
-        self.attach(mailbox, handler);
-        handle
-    }
-
-    /// Adds a listener for the sockets that another reactor accepts at an address.
-    pub(crate) fn add_receiver<H: Handler>(
-        &mut self,
-        sockets: Mailbox<OwnedFd>,
-        address: Address,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> io::Result<ListenerId> {
-        sockets.queue.attach(self.inboxes.bell());
-        self.turn.add_listener(Source::Distributed(sockets, address), listen, handler, None)
-    }
-
-    /// Delivers messages, within the budget of each mailbox.
-    pub(super) fn deliver_messages(&mut self) {
-        let rung = self.inboxes.bell.answer();
-        if rung {
-            self.turn.listeners.iter_mut().flatten().for_each(Listener::rung);
-        }
-        self.inboxes.deliver(rung, &mut self.handlers, &mut self.turn);
-        if rung {
-            self.shared_ledger.iter_mut().for_each(|shared| shared.answer(|| self.turn.snapshot()));
-        }
     }
 }
 

@@ -26,6 +26,7 @@ mod end;
 mod expire;
 pub(crate) mod inboxes;
 mod memory;
+mod messages;
 mod observing;
 pub(crate) mod reactor;
 mod step;

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 
 use sluicegate_reactor::fs::Committed;
-use sluicegate_reactor::{Context, Input, Sent};
+use sluicegate_reactor::{Context, Input};
 
 use super::error::Cause;
 use super::exchange::{Exchange, Take};
@@ -318,9 +318,9 @@ impl<E: Exchange> Connections<E> {
 }
 
 /// Whether a part of the request has not been sent.
-fn is_sending<E: Exchange>(cx: &mut Context<'_>, running: &Running<E>) -> bool {
+fn is_sending<E: Exchange>(cx: &Context<'_>, running: &Running<E>) -> bool {
     // A connection that was lost while it sent has nothing queued any more.
-    running.is_streaming() || cx.pending() > 0 || cx.send("") == Sent::Gone
+    running.is_streaming() || cx.pending() > 0 || !cx.accepts_output()
 }
 
 /// Lets an exchange fail because of its response.
