@@ -355,3 +355,21 @@ fn a_request_may_wait_for_ever() {
     world.h.feed(far, OK);
     assert_eq!(world.told(), ["200", "body "]);
 }
+
+#[test]
+fn a_connection_that_was_lost_while_it_sent_serves_no_other_request() {
+    let (mut world, far) = with_idle(&few(1, 10));
+    let post = |path: &str, length| Request::new(Method::Post, path).body(vec![b'x'; length]);
+    world.h.set_room(far, 1000);
+    world.send(post("/", 100_000), WHOLE);
+    // It waits for the connection, and cannot be sent twice.
+    world.send(post("/next", 10), WHOLE);
+    world.h.at_once(|h| {
+        h.feed(far, OK);
+        h.reset(far);
+    });
+    world.h.run();
+    let far = world.accept();
+    assert!(text(&world.h.sent(far)).starts_with("POST /next "));
+    assert_eq!(world.told(), ["200", "body "]);
+}
