@@ -57,7 +57,7 @@ fn cpu_time(pid: u32) -> Duration {
 
 #[test]
 fn a_server_raises_its_soft_limit_of_descriptors_to_the_hard_one() {
-    let limited = "ulimit -S -n 64 && ulimit -H -n 200 && exec \"$0\"";
+    let limited = "ulimit -S -n 64 && ulimit -H -n 200 && exec \"$0\" --port 0";
     let server = Server::start(Command::new("sh").args(["-c", limited]).arg(path_of("echo")));
     let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("limits");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("one");

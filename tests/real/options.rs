@@ -118,7 +118,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
         ("proxy", ["--sni=*a=h:1", "--port=0"], "\"*a\" is neither the name of a server, nor"),
         ("proxy", ["--sni=a=h:1,A=h:2", "--port=0"], "\"A\" has two targets"),
     ] {
-        let outcome = run(example(name).args(arguments));
+        let outcome = run(example(name).env("SLUICEGATE_PORT", "0").args(arguments));
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
         assert!(outcome.stderr.starts_with("error: "), "{outcome:?}");
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
