@@ -14,7 +14,6 @@
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
-use std::borrow::Cow;
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -26,7 +25,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use sluicegate_reactor::{Context, Handler, Input, Limits};
+use sluicegate_reactor::{Context, Handler, Input, Limits, Payload};
 
 mod common;
 #[path = "common/cpu.rs"]
@@ -154,7 +153,7 @@ impl Handler for Receiver {
 
     fn on_data(&mut self, _: &mut Context<'_>, _: &mut usize, _: &mut Input<'_>) {}
 
-    fn on_received(&mut self, cx: &mut Context<'_>, seen: &mut usize, bytes: Cow<'_, [u8]>) {
+    fn on_received(&mut self, cx: &mut Context<'_>, seen: &mut usize, bytes: Payload<'_>) {
         assert!(bytes.len() == self.0.size && bytes.last() == Some(&b'm'));
         cx.receive_exact(self.0.size).unwrap();
         *seen += 1;

@@ -5,11 +5,11 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
-use std::{borrow::Cow, io, process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 use sluicegate_protocols::http::*;
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
-use sluicegate_reactor::{workers::Workers, *};
+use sluicegate_reactor::{Payload, workers::Workers, *};
 
 mod common;
 #[path = "common/independent.rs"]
@@ -84,7 +84,7 @@ impl Service for Api {
         &mut self,
         _: &Request<'_>,
         _: Upload,
-        body: Cow<'_, [u8]>,
+        body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered<Upload> {
         reply.header("Content-Type", JSON).send(body)

@@ -4,14 +4,13 @@
 //! `SLUICEGATE_MIB=1024 cargo test --release --test receive_exact` receives 1 GiB.
 #![cfg(target_os = "linux")]
 
-use std::borrow::Cow;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Reactor};
+use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Payload, Reactor};
 
 const MIB: usize = 1 << 20;
 /// What a reactor, two threads and the allocator take besides.
@@ -32,9 +31,9 @@ impl Handler for Receiver {
         cx.abort();
     }
 
-    fn on_received(&mut self, cx: &mut Context<'_>, (): &mut (), bytes: Cow<'_, [u8]>) {
-        let Cow::Owned(bytes) = bytes else { panic!("copied at last") };
-        assert_eq!((bytes.len(), bytes.capacity()), (self.count, self.count));
+    fn on_received(&mut self, cx: &mut Context<'_>, (): &mut (), bytes: Payload<'_>) {
+        let Payload::Owned(bytes) = bytes else { panic!("copied at last") };
+        assert_eq!(bytes.len(), self.count);
         assert!(bytes.chunks(MIB).enumerate().all(|(at, part)| part[0] == at as u8));
         cx.send("received");
         cx.close();

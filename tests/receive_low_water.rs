@@ -1,12 +1,11 @@
 //! On a real socket a slow sender of a large message wakes the reactor for many bytes only.
 #![cfg(all(target_os = "linux", not(sluicegate_libkqueue)))]
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use sluicegate_reactor::{Context, Handler, Input, Ledger, Limits, Listen, Reactor};
+use sluicegate_reactor::{Context, Handler, Input, Ledger, Limits, Listen, Payload, Reactor};
 
 const KIB: usize = 1 << 10;
 const COUNT: usize = 512 * KIB;
@@ -26,7 +25,7 @@ impl Handler for Receiver {
         cx.abort();
     }
 
-    fn on_received(&mut self, _: &mut Context<'_>, (): &mut (), bytes: Cow<'_, [u8]>) {
+    fn on_received(&mut self, _: &mut Context<'_>, (): &mut (), bytes: Payload<'_>) {
         self.0 = Some(bytes.len());
     }
 }

@@ -3,14 +3,15 @@
 //! The limit is that of the whole process, so there is one test here.
 #![cfg(target_os = "linux")]
 
-use std::borrow::Cow;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use rustix::param::page_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sluicegate_reactor::{ConnId, Context, Handler, Input, Limits, Listen, Reactor, Reason, Turn};
+use sluicegate_reactor::{
+    ConnId, Context, Handler, Input, Limits, Listen, Payload, Reactor, Reason, Turn,
+};
 
 const MIB: usize = 1 << 20;
 
@@ -29,7 +30,7 @@ impl Handler for Receiver {
         cx.abort();
     }
 
-    fn on_received(&mut self, cx: &mut Context<'_>, (): &mut (), bytes: Cow<'_, [u8]>) {
+    fn on_received(&mut self, cx: &mut Context<'_>, (): &mut (), bytes: Payload<'_>) {
         cx.send([bytes[0]].as_slice());
         cx.receive_exact(1).expect("less than the limit");
     }

@@ -1,6 +1,5 @@
 //! Messages of a known length.
 
-use std::borrow::Cow;
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +9,7 @@ use criterion::{Criterion, Throughput};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use sluicegate_reactor::{Context, Handler, Input, Limits};
+use sluicegate_reactor::{Context, Handler, Input, Limits, Payload};
 
 use crate::common::Server;
 use crate::pair::pair;
@@ -30,7 +29,7 @@ impl Handler for Receiver {
 
     fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
 
-    fn on_received(&mut self, cx: &mut Context<'_>, (): &mut (), bytes: Cow<'_, [u8]>) {
+    fn on_received(&mut self, cx: &mut Context<'_>, (): &mut (), bytes: Payload<'_>) {
         assert_eq!(bytes.last(), Some(&b'p'));
         cx.receive_exact(self.len).unwrap();
         cx.send("a");
@@ -65,7 +64,7 @@ impl Handler for Framed {
 
     fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
 
-    fn on_received(&mut self, cx: &mut Context<'_>, (): &mut (), bytes: Cow<'_, [u8]>) {
+    fn on_received(&mut self, cx: &mut Context<'_>, (): &mut (), bytes: Payload<'_>) {
         if bytes.len() == self.len {
             cx.send("a");
         }

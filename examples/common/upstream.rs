@@ -1,13 +1,12 @@
 //! Requesting a page of another server, and responding with its answer.
 
-use std::borrow::Cow;
 use std::io;
 
 use sluicegate_protocols::http::client::{
     Client, ClientError, ClientOptions, Exchange, Request, Response, Take,
 };
 use sluicegate_protocols::http::{Answered, Deferred, Reply, Status};
-use sluicegate_reactor::{Reactor, Target, Turn};
+use sluicegate_reactor::{Payload, Reactor, Target, Turn};
 
 /// A response that is forwarded when it is complete.
 pub(crate) struct Relayed {
@@ -39,7 +38,7 @@ impl Exchange for Relayed {
         Take::Whole(1 << 20)
     }
 
-    fn on_body(self, cx: &mut Turn, body: Cow<'_, [u8]>) {
+    fn on_body(self, cx: &mut Turn, body: Payload<'_>) {
         self.to.answer(cx, |reply| reply.status(self.status).send(body));
     }
 

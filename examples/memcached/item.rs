@@ -1,8 +1,6 @@
 //! The bytes of an item: its key and its value.
 
-use std::borrow::Cow;
-
-use sluicegate_reactor::Bytes;
+use sluicegate_reactor::{Bytes, Payload};
 
 /// What ends a value in the protocol. It is stored with the value, so that both are sent as one.
 pub(crate) const END: &[u8] = b"\r\n";
@@ -16,6 +14,8 @@ pub(crate) const COPIED: usize = 4 << 10;
 const MALLOC: usize = 16;
 /// The count of references to [`Bytes`], which is allocated once the value is sent.
 const SHARED: usize = 24 + MALLOC;
+/// What the buffer of a long value has besides, so that the value can begin in the middle of a page.
+const PADDING: usize = 4096;
 
 /// A key, and a value with its `\r\n`.
 #[derive(Debug)]
@@ -37,12 +37,10 @@ impl Blob {
     pub(crate) const VACANT: Blob = Blob::Joined(Bytes::new());
 
     /// An item whose value, with its end, has arrived as this block.
-    pub(crate) fn new(key: &[u8], block: Cow<'_, [u8]>) -> Blob {
+    pub(crate) fn new(key: &[u8], block: Payload<'_>) -> Blob {
         match block {
-            Cow::Borrowed(value) => Blob::joined(key, &[value]),
-            Cow::Owned(value) => {
-                Blob::Apart(Box::new(Apart { value: value.into(), key: key.into() }))
-            }
+            Payload::Borrowed(value) => Blob::joined(key, &[value]),
+            Payload::Owned(value) => Blob::Apart(Box::new(Apart { value, key: key.into() })),
         }
     }
 
@@ -94,7 +92,7 @@ impl Blob {
             Blob::Joined(bytes) if bytes.len() <= COPIED => bytes.len() + MALLOC,
             Blob::Joined(bytes) => bytes.len() + MALLOC + SHARED,
             Blob::Apart(apart) => {
-                let own = size_of::<Apart>() + apart.value.len() + apart.key.len();
+                let own = size_of::<Apart>() + PADDING + apart.value.len() + apart.key.len();
                 own + 3 * MALLOC + SHARED
             }
         }

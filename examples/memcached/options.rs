@@ -17,10 +17,10 @@ Examples:
   memcached -I 8M                 accept values of up to 8 MiB
 
 The memory of an item includes an overhead: 105 to 120 bytes for values of up to
-4 KiB, about 200 for 10 KB and 450 for 100 KB. (memcached 1.6 needs 80 to 90, and
-rounds up to a slab's size, which adds 5 to 10 %.) The slots of
-removed items are reused, but never freed: when many small items give way to a few
-large ones, the memory exceeds -m by up to 96 bytes for each of the small ones.
+4 KiB, about 200 for 10 KB, and 4.5 KB for those over 64 KiB. (memcached 1.6
+needs 80 to 90, and rounds up to a slab's size, which adds 5 to 10 %.) The slots
+of removed items are reused, but never freed: when many small items give way to
+a few large ones, the memory exceeds -m by up to 96 bytes for each small one.
 There is no authentication: use a -l address that only your servers can reach.";
 
 /// The sizes that -I may be.

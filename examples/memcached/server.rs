@@ -1,6 +1,5 @@
 //! The handler of the connections of one reactor.
 
-use std::borrow::Cow;
 use std::mem;
 use std::time::Duration;
 
@@ -345,7 +344,7 @@ impl LineHandler for Memcached {
         next
     }
 
-    fn on_whole(&mut self, cx: &mut Context<'_>, session: &mut Session, block: Cow<'_, [u8]>) {
+    fn on_whole(&mut self, cx: &mut Context<'_>, session: &mut Session, block: Payload<'_>) {
         self.cache.store.set_now(cx.now().as_secs());
         let line = mem::take(&mut session.line);
         if !block.ends_with(END) {

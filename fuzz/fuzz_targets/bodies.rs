@@ -7,7 +7,6 @@
 
 #![no_main]
 
-use std::borrow::Cow;
 use std::io;
 
 use libfuzzer_sys::fuzz_target;
@@ -16,7 +15,7 @@ use sluicegate_protocols::http::{
 };
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, Received, State};
-use sluicegate_reactor::{ConnId, Listen, Turn};
+use sluicegate_reactor::{ConnId, Listen, Turn, Payload};
 
 /// Most bytes of a body.
 const BODY: u64 = 300;
@@ -95,7 +94,7 @@ impl Service for Inbox {
         &mut self,
         _: &Request<'_>,
         (number, mut bytes): Body,
-        body: Cow<'_, [u8]>,
+        body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered<Body> {
         bytes.extend_from_slice(&body);

@@ -14,7 +14,7 @@ use sluicegate_protocols::forward::{Forward, ForwardOptions};
 use sluicegate_protocols::http::client::ClientOptions;
 use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service, Status};
 use sluicegate_reactor::testing::{Client, Harness, Remote, State};
-use sluicegate_reactor::{Address, Listen};
+use sluicegate_reactor::{Address, Listen, Payload};
 
 const SIZES: [usize; 8] = [1, 2, 3, 5, 8, 64, 256, usize::MAX];
 
@@ -103,7 +103,7 @@ impl Service for Origin {
         &mut self,
         _: &Request<'_>,
         (): (),
-        _: std::borrow::Cow<'_, [u8]>,
+        _: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered {
         reply.send("")

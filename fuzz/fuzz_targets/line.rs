@@ -5,12 +5,11 @@
 
 #![no_main]
 
-use std::borrow::Cow;
 
 use libfuzzer_sys::fuzz_target;
 use sluicegate_protocols::line::{Delimiter, LineEof, LineHandler, Lines, Next, Splitter};
 use sluicegate_reactor::testing::Harness;
-use sluicegate_reactor::{Context, Input, Limits, Listen};
+use sluicegate_reactor::{Context, Input, Limits, Listen, Payload};
 
 /// What was delivered, pieces of the same block or run of raw bytes joined.
 #[derive(PartialEq, Eq, Debug)]
@@ -73,8 +72,8 @@ impl LineHandler for Recorder {
         self.in_block = left > 0;
     }
 
-    fn on_whole(&mut self, _: &mut Context<'_>, (): &mut (), block: Cow<'_, [u8]>) {
-        self.events.push(Event::Block(block.into_owned()));
+    fn on_whole(&mut self, _: &mut Context<'_>, (): &mut (), block: Payload<'_>) {
+        self.events.push(Event::Block(block.to_vec()));
     }
 
     fn on_raw(&mut self, _: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) -> Next {

@@ -7,7 +7,6 @@
 
 #![no_main]
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -17,7 +16,7 @@ use sluicegate_protocols::http::client::{
 };
 use sluicegate_protocols::http::{Method, Trailers};
 use sluicegate_reactor::testing::{Harness, Remote, State};
-use sluicegate_reactor::{Address, ConnId, Context, Handler, Input, Turn};
+use sluicegate_reactor::{Address, ConnId, Context, Handler, Input, Turn, Payload};
 
 /// The most bytes of a body that is received whole.
 const WHOLE: usize = 300;
@@ -67,7 +66,7 @@ impl Exchange for Probe {
         self.told.borrow_mut().body.extend_from_slice(piece);
     }
 
-    fn on_body(self, _: &mut Turn, body: Cow<'_, [u8]>) {
+    fn on_body(self, _: &mut Turn, body: Payload<'_>) {
         assert!(body.len() <= WHOLE);
         self.told.borrow_mut().body.extend_from_slice(&body);
         self.end(true);

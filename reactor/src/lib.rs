@@ -22,7 +22,7 @@
 //! | to find | look at |
 //! |---|---|
 //! | the event loop and its phases | [`Reactor`], [`Reactor::turn`] |
-//! | what to implement, and what to call | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`] |
+//! | what to implement, and what to call | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`], [`Payload`] |
 //! | listening, and limits on clients | [`Listen`] |
 //! | overload: more clients, or more memory held for them, than there may be | [`WhenFull`], [`Reactor::set_memory_budget`] |
 //! | sockets opened elsewhere | [`Turn::adopt`], [`Turn::adopt_listener`], [`activation`] |
@@ -86,7 +86,9 @@ pub use crate::core::{
     ColdFiles, ConnId, FileTransfer, GroupId, HandlerId, Histogram, Ledger, Limits, Observed,
     Observer, Reason, Sent, Target, Timeout,
 };
-pub use crate::handler::{Context, Endpoints, Handler, Input, Peer, Receive, Sessions, Turn};
+pub use crate::handler::{
+    Context, Endpoints, Handler, Input, Payload, Peer, Receive, Sessions, Turn,
+};
 pub use crate::inbound::TooLarge;
 pub use crate::listen::{Listen, ListenerId, WhenFull, activation};
 pub use crate::outbound::Outgoing;

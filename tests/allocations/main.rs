@@ -3,7 +3,6 @@
 //! The reactor and its client take turns on the test's thread; what that thread allocates is
 //! counted, and nobody else's.
 
-use std::borrow::Cow;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -15,7 +14,8 @@ use sluicegate_protocols::websocket::{
     Handshake, Message, WebSocket, WebSocketHandler, WebSockets,
 };
 use sluicegate_reactor::{
-    Context, Handler, HandlerId, Input, Listen, Observed, Observer, Reactor, Receive, Sessions,
+    Context, Handler, HandlerId, Input, Listen, Observed, Observer, Payload, Reactor, Receive,
+    Sessions,
 };
 
 mod http;
@@ -264,7 +264,7 @@ impl Handler for Messages {
         panic!("something is asked for");
     }
 
-    fn on_received(&mut self, cx: &mut Context<'_>, message: &mut bool, bytes: Cow<'_, [u8]>) {
+    fn on_received(&mut self, cx: &mut Context<'_>, message: &mut bool, bytes: Payload<'_>) {
         if *message {
             cx.send("+");
             cx.receive_exact(4).expect("little");

@@ -1,17 +1,18 @@
 //! The handler of these tests: it notes what it is called for and does what the test says.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use sluicegate_reactor::testing::Harness;
-use sluicegate_reactor::{ConnId, Context, Handler, Input, Limits, Listen, Reason, Timeout, Turn};
+use sluicegate_reactor::{
+    ConnId, Context, Handler, Input, Limits, Listen, Payload, Reason, Timeout, Turn,
+};
 
 /// What a probe is called for.
 pub(crate) enum Call<'a, 'i> {
     Open,
     Ready,
     Data(&'a mut Input<'i>),
-    Received(Cow<'i, [u8]>),
+    Received(Payload<'i>),
     Relayed(u64),
     Drain,
     Eof,
@@ -137,7 +138,7 @@ impl Handler for Probe {
         self.call(cx, *number, Call::Data(input));
     }
 
-    fn on_received(&mut self, cx: &mut Context<'_>, number: &mut usize, bytes: Cow<'_, [u8]>) {
+    fn on_received(&mut self, cx: &mut Context<'_>, number: &mut usize, bytes: Payload<'_>) {
         self.call(cx, *number, Call::Received(bytes));
     }
 

@@ -1,14 +1,13 @@
 //! Messages and timers reach the sessions of their handler, and no others.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use sluicegate_protocols::line::{LineHandler, Lines, Next};
 use sluicegate_protocols::raw::frames::{FrameHandler, Frames, Framing, Prefix};
 use sluicegate_reactor::testing::{Harness, Remote};
 use sluicegate_reactor::{
-    Address, ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Listen, Reason,
-    Receive, Sent, Sessions, Turn,
+    Address, ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Listen, Payload,
+    Reason, Receive, Sent, Sessions, Turn,
 };
 
 /// Counts what each connection says, and closes nothing by itself.
@@ -40,7 +39,7 @@ impl Handler for Counter {
         *count += input.take().len();
     }
 
-    fn on_received(&mut self, _: &mut Context<'_>, count: &mut Count, bytes: Cow<'_, [u8]>) {
+    fn on_received(&mut self, _: &mut Context<'_>, count: &mut Count, bytes: Payload<'_>) {
         self.log.push(format!("{count} received {}", bytes.len()));
     }
 

@@ -1,6 +1,5 @@
 //! The client of HTTP, with nginx as the origin.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -14,7 +13,7 @@ use sluicegate_protocols::http::client::{
 };
 use sluicegate_reactor::fs::Committed;
 use sluicegate_reactor::fs::{CreateOptions, Dir};
-use sluicegate_reactor::{Address, Reactor, Turn};
+use sluicegate_reactor::{Address, Payload, Reactor, Turn};
 use tempfile::{TempDir, tempdir};
 
 use crate::process::{Process, eventually, has};
@@ -94,8 +93,8 @@ impl Exchange for Fetch {
         }
     }
 
-    fn on_body(self, cx: &mut Turn, body: Cow<'_, [u8]>) {
-        self.next(cx, body.into_owned());
+    fn on_body(self, cx: &mut Turn, body: Payload<'_>) {
+        self.next(cx, body.to_vec());
     }
 
     fn on_saved(self, cx: &mut Turn, _: Committed) {

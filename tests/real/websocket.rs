@@ -258,7 +258,7 @@ impl WebSocketHandler for Sender {
         let size = SIZES[socket.session / 2];
         match m {
             Message::Text(text) => assert!(text == "x".repeat(size)),
-            Message::Binary(bytes) => assert!(bytes == vec![7; size]),
+            Message::Binary(bytes) => assert!(bytes[..] == vec![7; size]),
         }
         socket.session += 1;
         Sender::send(cx, socket);

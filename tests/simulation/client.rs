@@ -1,6 +1,5 @@
 //! The client of HTTP: every exchange ends once, with the right body or with a reason.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use sluicegate_protocols::http::client::{
 };
 use sluicegate_protocols::http::{self, Answered, Http, Method, Reply, Service, Trailers};
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
-use sluicegate_reactor::{ConnId, Context, Handler, Input, Listen, Sent, Target, Turn};
+use sluicegate_reactor::{ConnId, Context, Handler, Input, Listen, Payload, Sent, Target, Turn};
 
 use crate::{is_noise, noise, noise_from};
 
@@ -42,10 +41,10 @@ impl Service for Origin {
         &mut self,
         _: &http::Request<'_>,
         (): (),
-        body: Cow<'_, [u8]>,
+        body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered {
-        reply.send(body.into_owned())
+        reply.send(body)
     }
 }
 
@@ -165,7 +164,7 @@ impl Exchange for Fetch {
         self.check(piece);
     }
 
-    fn on_body(mut self, cx: &mut Turn, body: Cow<'_, [u8]>) {
+    fn on_body(mut self, cx: &mut Turn, body: Payload<'_>) {
         self.check(&body);
         self.end(cx);
     }

@@ -1,10 +1,9 @@
 //! Messages that say how long they are, each received in one piece.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use sluicegate_reactor::testing::{Sim, Simulation};
-use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Timeout};
+use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Payload, Timeout};
 
 use crate::noise;
 use crate::watched::Watched;
@@ -61,7 +60,7 @@ impl Handler for Messages {
         }
     }
 
-    fn on_received(&mut self, cx: &mut Context<'_>, expected: &mut Expected, bytes: Cow<'_, [u8]>) {
+    fn on_received(&mut self, cx: &mut Context<'_>, expected: &mut Expected, bytes: Payload<'_>) {
         *expected = match expected {
             Expected::Length => Messages::expect_message(cx, &bytes),
             Expected::Message => {

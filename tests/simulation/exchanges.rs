@@ -1,7 +1,6 @@
 //! Requests whose bodies a service ignores, reads whole, in pieces or into files, and responses at
 //! once, later and in parts, in any mix on one connection.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,7 +13,7 @@ use sluicegate_protocols::http::{
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::simulation::{Client, End};
 use sluicegate_reactor::testing::{Sim, Simulation};
-use sluicegate_reactor::{ConnId, HandlerId, Listen, Receive, Sent, Sessions, Turn};
+use sluicegate_reactor::{ConnId, HandlerId, Listen, Payload, Receive, Sent, Sessions, Turn};
 
 use self::received::{Asked, check};
 use crate::watched::Watched;
@@ -193,7 +192,7 @@ impl Service for Mixed {
         &mut self,
         request: &Request<'_>,
         upload: Upload,
-        body: Cow<'_, [u8]>,
+        body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered<Upload> {
         assert_eq!(request.path(), upload.plan.path());

@@ -1,6 +1,5 @@
 //! Clients, a proxy for HTTP, and an origin behind it, with bodies of all kinds in both directions.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use sluicegate_protocols::forward::{Forward, ForwardOptions};
@@ -11,7 +10,7 @@ use sluicegate_protocols::http::{
 use sluicegate_reactor::testing::simulation::{Client, End};
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
 use sluicegate_reactor::{
-    Connect, HandlerId, Limits, Listen, Receive, Sent, Sessions, Target, Turn,
+    Connect, HandlerId, Limits, Listen, Payload, Receive, Sent, Sessions, Target, Turn,
 };
 
 use crate::noise_from;
@@ -96,7 +95,7 @@ impl Service for Origin {
         &mut self,
         request: &Request<'_>,
         (): (),
-        body: Cow<'_, [u8]>,
+        body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered {
         let plan = Plan::parse(request.path());

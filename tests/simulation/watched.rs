@@ -1,11 +1,10 @@
 //! A handler that sees to it that another one is called as was promised.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use sluicegate_reactor::fs::{NotSaved, Saved};
 use sluicegate_reactor::{
-    ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+    ConnId, Context, Handler, Input, Payload, Reason, Receive, Sessions, Timeout, Turn,
 };
 
 /// Calls the handler in it, and asserts that a connection has one session, a session is only called
@@ -75,7 +74,7 @@ impl<H: Handler> Handler for Watched<H> {
         &mut self,
         cx: &mut Context<'_>,
         session: &mut Self::Session,
-        bytes: Cow<'_, [u8]>,
+        bytes: Payload<'_>,
     ) {
         self.check(cx.id(), session);
         assert!(cx.wants_input(), "a message that nobody waits for");

@@ -1,6 +1,5 @@
 //! Requests with and without credentials.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sluicegate_reactor::testing::Harness;
 use sluicegate_reactor::workers::Workers;
-use sluicegate_reactor::{Handle, Listen, Receive, Sessions, mailbox};
+use sluicegate_reactor::{Handle, Listen, Payload, Receive, Sessions, mailbox};
 
 use super::{BasicAuth, Checked, MOST_CHECKS, MOST_VERIFIED, Users, VALID_FOR};
 use crate::http::{Answered, Http, Method, Reply, Request, Service};
@@ -45,7 +44,7 @@ impl Service for Site {
         &mut self,
         _: &Request<'_>,
         (): (),
-        body: Cow<'_, [u8]>,
+        body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered {
         reply.send(body)

@@ -1,10 +1,9 @@
 //! [`Files`] as a service.
 
-use std::borrow::Cow;
 use std::io;
 
 use sluicegate_reactor::fs::{Committed, NewFile};
-use sluicegate_reactor::{ConnId, Turn};
+use sluicegate_reactor::{ConnId, Payload, Turn};
 
 use super::path::PathError;
 use super::root::Files;
@@ -135,7 +134,7 @@ impl Service for Files {
         &mut self,
         request: &Request<'_>,
         _: Upload,
-        _: Cow<'_, [u8]>,
+        _: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered<Upload> {
         let reply = self.add_common_fields(request, reply);

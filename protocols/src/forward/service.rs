@@ -8,7 +8,7 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use sluicegate_reactor::{ConnId, Reactor, Receive, Sent, Sessions, Target, Turn};
+use sluicegate_reactor::{ConnId, Payload, Reactor, Receive, Sent, Sessions, Target, Turn};
 
 use super::attempt::Attempt;
 use super::fields;
@@ -148,14 +148,14 @@ impl Forward {
     fn send(
         &mut self,
         request: &Request<'_>,
-        body: Option<Cow<'_, [u8]>>,
+        body: Option<Payload<'_>>,
         mut reply: Reply<'_, '_>,
     ) -> Answered<Body> {
         let mut forwarded = self.forwarded(request);
         forwarded = match body {
             None => forwarded,
-            Some(Cow::Borrowed(body)) => forwarded.body(body),
-            Some(Cow::Owned(body)) => forwarded.body(body),
+            Some(Payload::Borrowed(body)) => forwarded.body(body),
+            Some(Payload::Owned(body)) => forwarded.body(body),
         };
         let Some(attempt) = self.choose(request, &mut reply) else {
             return reply.error(Status::SERVICE_UNAVAILABLE);
@@ -273,7 +273,7 @@ impl Service for Forward {
         &mut self,
         request: &Request<'_>,
         _: Body,
-        body: Cow<'_, [u8]>,
+        body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered<Body> {
         self.send(request, Some(body), reply)

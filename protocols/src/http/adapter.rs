@@ -1,12 +1,11 @@
 //! [`Http`] as a handler: it finds requests in the input and answers them in order.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use sluicegate_reactor::fs::{NotSaved, Saved};
 use sluicegate_reactor::{
-    ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+    ConnId, Context, Handler, Input, Payload, Reason, Receive, Sessions, Timeout, Turn,
 };
 
 use super::body::{AfterSaving, Received};
@@ -86,7 +85,7 @@ impl<S: Service> Handler for Http<S> {
         &mut self,
         cx: &mut Context<'_>,
         session: &mut HttpSession<S::State>,
-        bytes: Cow<'_, [u8]>,
+        bytes: Payload<'_>,
     ) {
         self.output.begin(cx);
         self.finish_body(cx, session, Received::Whole(bytes));

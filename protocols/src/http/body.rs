@@ -1,10 +1,9 @@
 //! A request body that is being received, for a service that has requested it.
 
-use std::borrow::Cow;
 use std::io;
 
 use sluicegate_reactor::fs::{Committed, NewFile, NotSaved, Saved};
-use sluicegate_reactor::{ConnId, Context, Input};
+use sluicegate_reactor::{ConnId, Context, Input, Payload};
 
 use super::form::{FormBody, FormProgress};
 use super::limits::HttpLimits;
@@ -48,7 +47,7 @@ pub(super) enum AfterSaving {
 /// A request body that has arrived, or failed to.
 pub(super) enum Received<'a> {
     /// All of it.
-    Whole(Cow<'a, [u8]>),
+    Whole(Payload<'a>),
     /// It was saved, or not. `left` says how many bytes are still to come, if that is known.
     Saved { saved: io::Result<Committed>, left: Option<u64> },
 }

@@ -1,8 +1,6 @@
 //! Delivering a request body to the service as it arrives.
 
-use std::borrow::Cow;
-
-use sluicegate_reactor::{ConnId, Context, Input, Turn};
+use sluicegate_reactor::{ConnId, Context, Input, Payload, Turn};
 
 use super::body::{Received, RequestBody};
 use super::exchange::Arrived;
@@ -47,7 +45,7 @@ impl<S: Service> Http<S> {
             Ok(FormProgress::Part) => Self::start_part(&mut self.service, cx, connection, body),
             Ok(FormProgress::NotSaved(error)) => Err(self.output.status_of_unsaved(&error)),
             Ok(FormProgress::Body(Progress::Whole(bytes))) => {
-                self.finish_body(cx, session, Received::Whole(Cow::Owned(bytes)));
+                self.finish_body(cx, session, Received::Whole(bytes.into()));
                 return Step::Again;
             }
             Err(status) => Err(status),
@@ -83,7 +81,7 @@ impl<S: Service> Http<S> {
             Ok(true) => {
                 // A pause is for the next piece, and there is none.
                 cx.resume();
-                self.finish_body(cx, session, Received::Whole(Cow::Borrowed(&[])));
+                self.finish_body(cx, session, Received::Whole(Payload::Borrowed(&[])));
                 Step::Again
             }
             Ok(false) => Step::Again,

@@ -1,6 +1,5 @@
 //! One request and its response.
 
-use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
@@ -136,7 +135,7 @@ impl<S: Service> Http<S> {
             input.consume(length);
             body
         });
-        Some(Received::Whole(Cow::Borrowed(body)))
+        Some(Received::Whole(body.into()))
     }
 
     /// Lets the service answer a request whose body is here.

@@ -1,10 +1,9 @@
 //! Services that wrap other services.
 
-use std::borrow::Cow;
 use std::io;
 
 use sluicegate_reactor::fs::{Committed, NewFile};
-use sluicegate_reactor::{ConnId, Turn};
+use sluicegate_reactor::{ConnId, Payload, Turn};
 
 use super::multipart::FormPart;
 use super::record::LogRecord;
@@ -140,7 +139,7 @@ impl<M: Middleware> Service for M {
         &mut self,
         request: &Request<'_>,
         state: Self::State,
-        body: Cow<'_, [u8]>,
+        body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered<Self::State> {
         self.inner_mut().on_body(request, state, body, reply)

@@ -33,11 +33,11 @@ impl<V> Answered<V> {
     /// state itself, [`Middleware`](super::Middleware) is simpler.
     ///
     /// ```
-    /// use std::borrow::Cow;
     /// use std::io;
     ///
     /// use sluicegate_protocols::files::{self, Files};
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service};
+    /// use sluicegate_reactor::Payload;
     /// use sluicegate_reactor::fs::Committed;
     ///
     /// /// Notes, and files for everything else.
@@ -64,7 +64,7 @@ impl<V> Answered<V> {
     ///         &mut self,
     ///         _: &Request<'_>,
     ///         _: Upload,
-    ///         note: Cow<'_, [u8]>,
+    ///         note: Payload<'_>,
     ///         reply: Reply<'_, '_>,
     ///     ) -> Answered<Upload> {
     ///         reply.send(format!("{} bytes noted", note.len()))

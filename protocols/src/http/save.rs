@@ -38,9 +38,8 @@ impl Reply<'_, '_> {
     /// [`Service::call`](super::Service::call); elsewhere the response is 500.
     ///
     /// ```
-    /// use std::borrow::Cow;
-    ///
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service};
+    /// use sluicegate_reactor::Payload;
     ///
     /// /// Answers with the body and the name of its sender.
     /// struct Echo;
@@ -57,7 +56,7 @@ impl Reply<'_, '_> {
     ///         &mut self,
     ///         _: &Request<'_>,
     ///         user: String,
-    ///         body: Cow<'_, [u8]>,
+    ///         body: Payload<'_>,
     ///         reply: Reply<'_, '_>,
     ///     ) -> Answered<String> {
     ///         reply.header("X-From", user).send(body)
@@ -180,12 +179,11 @@ impl Reply<'_, '_> {
     /// check for this: see [`Request::is_cross_origin`](super::Request::is_cross_origin).
     ///
     /// ```
-    /// use std::borrow::Cow;
     ///
     /// use sluicegate_protocols::http::multipart::{FormLimits, FormPart};
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service, Status};
     /// use sluicegate_reactor::fs::{CreateOptions, Dir, NewFile};
-    /// use sluicegate_reactor::{ConnId, Turn};
+    /// use sluicegate_reactor::{ConnId, Payload, Turn};
     ///
     /// /// Saves the files of a form under numbers.
     /// struct Inbox(Dir);
@@ -219,7 +217,7 @@ impl Reply<'_, '_> {
     ///         &mut self,
     ///         _: &Request<'_>,
     ///         files: u32,
-    ///         _: Cow<'_, [u8]>,
+    ///         _: Payload<'_>,
     ///         reply: Reply<'_, '_>,
     ///     ) -> Answered<u32> {
     ///         reply.send(format!("{files} files saved"))

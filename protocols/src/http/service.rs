@@ -1,10 +1,9 @@
 //! The trait that an application implements.
 
-use std::borrow::Cow;
 use std::io;
 
 use sluicegate_reactor::fs::{Committed, NewFile};
-use sluicegate_reactor::{ConnId, Turn};
+use sluicegate_reactor::{ConnId, Payload, Turn};
 
 use super::multipart::FormPart;
 use super::record::LogRecord;
@@ -99,15 +98,15 @@ pub trait Service: Sized + 'static {
     /// Answers a request whose body the service requested with [`read`](Reply::read). `state` is
     /// the value that it passed to that call.
     ///
-    /// A body that arrived with its head is borrowed. A longer one is owned: `into_owned` returns
-    /// the buffer that it was received into, without a copy.
+    /// A body that arrived with its head is borrowed. A longer one is owned: it stays in
+    /// the buffer that it was received into.
     ///
     /// By default the client gets 500.
     fn on_body(
         &mut self,
         request: &Request<'_>,
         state: Self::State,
-        body: Cow<'_, [u8]>,
+        body: Payload<'_>,
         mut reply: Reply<'_, '_>,
     ) -> Answered<Self::State> {
         let _ = (state, body);

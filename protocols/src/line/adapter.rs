@@ -1,10 +1,9 @@
 //! The handler that splits the input into lines.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use sluicegate_reactor::{
-    ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+    ConnId, Context, Handler, Input, Payload, Reason, Receive, Sessions, Timeout, Turn,
 };
 
 use super::{LineEof, LineHandler, Next, Split, Splitter};
@@ -110,7 +109,7 @@ impl<H: LineHandler> Handler for Lines<H> {
         &mut self,
         cx: &mut Context<'_>,
         session: &mut Self::Session,
-        bytes: Cow<'_, [u8]>,
+        bytes: Payload<'_>,
     ) {
         session.mode = Mode::LINE;
         self.handler.on_whole(cx, &mut session.own, bytes);
@@ -250,7 +249,7 @@ impl<H: LineHandler> Lines<H> {
             Next::Block(left) => Mode::Block { left },
             Next::Whole(0) => {
                 if cx.is_open() {
-                    self.handler.on_whole(cx, &mut session.own, Cow::Borrowed(&[]));
+                    self.handler.on_whole(cx, &mut session.own, Payload::Borrowed(&[]));
                 }
                 Mode::LINE
             }

@@ -7,9 +7,7 @@
 //! The calls do not depend on how the network splits the input. Lines have a maximum length, each
 //! byte is examined once, and the responses to all lines of one receive are sent together.
 
-use std::borrow::Cow;
-
-use sluicegate_reactor::{ConnId, Context, Input, Reason, Timeout, Turn};
+use sluicegate_reactor::{ConnId, Context, Input, Payload, Reason, Timeout, Turn};
 
 mod adapter;
 mod splitter;
@@ -96,14 +94,9 @@ pub trait LineHandler: Sized + 'static {
     /// A block requested with [`Next::Whole`] has arrived. By default it is discarded.
     ///
     /// A block longer than [`Limits::receive_direct`](sluicegate_reactor::Limits::receive_direct)
-    /// that does not arrive together with its line is owned: `block.into_owned()` returns the
-    /// buffer that it was received into, without a copy.
-    fn on_whole(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Self::Session,
-        block: Cow<'_, [u8]>,
-    ) {
+    /// that does not arrive together with its line is owned: it stays in the buffer that it
+    /// was received into.
+    fn on_whole(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, block: Payload<'_>) {
         let _ = (cx, session, block);
     }
 

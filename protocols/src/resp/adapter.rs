@@ -1,12 +1,11 @@
 //! The handler that splits the input into commands.
 
-use std::borrow::Cow;
 use std::mem;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use sluicegate_reactor::{
-    Bytes, ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+    ConnId, Context, Handler, Input, Payload, Reason, Receive, Sessions, Timeout, Turn,
 };
 
 use super::command::{Command, Kept, Place};
@@ -166,7 +165,7 @@ impl<H: CommandHandler> Handler for Commands<H> {
         &mut self,
         cx: &mut Context<'_>,
         session: &mut Self::Session,
-        bytes: Cow<'_, [u8]>,
+        bytes: Payload<'_>,
     ) {
         if let Err(error) = self.received(cx, session, bytes) {
             self.handler.on_malformed(cx, &mut session.own, error);
@@ -294,7 +293,7 @@ impl<H: CommandHandler> Commands<H> {
         &mut self,
         cx: &mut Context<'_>,
         session: &mut CommandSession<H::Session>,
-        bytes: Cow<'_, [u8]>,
+        bytes: Payload<'_>,
     ) -> Result<(), RespError> {
         let State::Partial(partial) = &mut session.state else { return Ok(()) };
         if !bytes.ends_with(CRLF) {
@@ -302,8 +301,8 @@ impl<H: CommandHandler> Commands<H> {
         }
         let len = bytes.len() - CRLF.len();
         match bytes {
-            Cow::Borrowed(bytes) => partial.kept.push(&bytes[..len]),
-            Cow::Owned(bytes) => partial.kept.push_separate(Bytes::from(bytes).slice(..len)),
+            Payload::Borrowed(bytes) => partial.kept.push(&bytes[..len]),
+            Payload::Owned(bytes) => partial.kept.push_separate(bytes.slice(..len)),
         }
         if partial.ahead.arguments == 0 {
             self.deliver_partial(cx, session);

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use sluicegate_reactor::{
-    ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+    ConnId, Context, Handler, Input, Payload, Reason, Receive, Sessions, Timeout, Turn,
 };
 
 use super::WebSocketHandler;
@@ -80,10 +80,10 @@ impl<H: WebSocketHandler> Handler for WebSockets<H> {
         &mut self,
         cx: &mut Context<'_>,
         socket: &mut Self::Session,
-        bytes: Cow<'_, [u8]>,
+        bytes: Payload<'_>,
     ) {
         if let Some(mut incoming) = socket.incoming.take() {
-            let payload = incoming.take_whole(bytes.into_owned());
+            let payload = incoming.take_whole(bytes.into_bytes());
             self.handler.on_message(cx, socket, Message::Binary(payload.into()));
         }
     }
@@ -292,7 +292,10 @@ impl<H: WebSocketHandler> WebSockets<H> {
 #[inline]
 fn message(is_text: bool, payload: Cow<'_, [u8]>) -> Result<Message<'_>, Fault> {
     if !is_text {
-        return Ok(Message::Binary(payload));
+        return Ok(Message::Binary(match payload {
+            Cow::Borrowed(bytes) => bytes.into(),
+            Cow::Owned(bytes) => bytes.into(),
+        }));
     }
     let text = match payload {
         Cow::Borrowed(bytes) => str::from_utf8(bytes).ok().map(Cow::Borrowed),

@@ -1,6 +1,7 @@
 //! Messages that arrive in more than one piece.
 
-use sluicegate_reactor::Input;
+use bytes::BytesMut;
+use sluicegate_reactor::{Bytes, Input};
 
 use super::fault::Fault;
 use super::frame::{Header, Mask, Opcode};
@@ -72,11 +73,12 @@ impl Incoming {
     }
 
     /// Takes the whole payload of the current frame, which has its own buffer.
-    pub(super) fn take_whole(&mut self, mut payload: Vec<u8>) -> Vec<u8> {
-        if let Some(Rest { mask: Some(mut mask), .. }) = self.frame.take() {
-            mask.apply(&mut payload);
-        }
-        payload
+    pub(super) fn take_whole(&mut self, payload: Bytes) -> Bytes {
+        let Some(Rest { mask: Some(mut mask), .. }) = self.frame.take() else { return payload };
+        // Nobody shares it yet: it is not copied.
+        let mut payload = BytesMut::from(payload);
+        mask.apply(&mut payload);
+        payload.freeze()
     }
 
     /// Checks the characters that have arrived, so that a text fails as soon as it is wrong. A

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 #[cfg(feature = "websocket-deflate")]
 use std::cell::OnceCell;
 
-use sluicegate_reactor::Bytes;
+use sluicegate_reactor::{Bytes, Payload};
 
 use super::frame::{Opcode, Prefix};
 
 /// A message, received or to be sent.
 ///
-/// A received message is borrowed if it arrived in one piece. Otherwise it is owned, and
-/// `into_owned` returns its buffer without a copy. Owned bytes are sent without a copy as well.
+/// A received message is borrowed if it arrived in one piece. Otherwise it is owned, and can be kept
+/// without a copy. Owned bytes are sent without a copy as well.
 ///
 /// ```
 /// use sluicegate_protocols::websocket::Message;
@@ -24,11 +24,11 @@ pub enum Message<'a> {
     /// Text.
     Text(Cow<'a, str>),
     /// Bytes.
-    Binary(Cow<'a, [u8]>),
+    Binary(Payload<'a>),
 }
 
 impl<'a> Message<'a> {
-    pub(super) fn into_parts(self) -> (Opcode, Cow<'a, [u8]>) {
+    pub(super) fn into_parts(self) -> (Opcode, Payload<'a>) {
         match self {
             Message::Text(Cow::Borrowed(text)) => (Opcode::Text, text.as_bytes().into()),
             Message::Text(Cow::Owned(text)) => (Opcode::Text, text.into_bytes().into()),
@@ -57,6 +57,12 @@ impl<'a> From<&'a [u8]> for Message<'a> {
 
 impl From<Vec<u8>> for Message<'_> {
     fn from(bytes: Vec<u8>) -> Self {
+        Message::Binary(bytes.into())
+    }
+}
+
+impl From<Bytes> for Message<'_> {
+    fn from(bytes: Bytes) -> Self {
         Message::Binary(bytes.into())
     }
 }

@@ -1,10 +1,10 @@
 //! One WebSocket: its state, and what can be sent on it.
 
-use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
-use sluicegate_reactor::{Context, Sent};
+use bytes::BytesMut;
+use sluicegate_reactor::{Context, Payload, Sent};
 
 use super::fault::{CloseCode, Closed, Fault};
 use super::frame::{MAX_CONTROL, MAX_HEADER, MAX_SHORT, Mask, Opcode, Prefix, Role};
@@ -182,7 +182,7 @@ impl<S> WebSocket<S> {
         self.transmit(cx, opcode, false, payload.into());
     }
 
-    fn send_payload(&self, cx: &mut Context<'_>, opcode: Opcode, payload: Cow<'_, [u8]>) -> Sent {
+    fn send_payload(&self, cx: &mut Context<'_>, opcode: Opcode, payload: Payload<'_>) -> Sent {
         if !self.is_open() {
             return Sent::Gone;
         }
@@ -209,7 +209,7 @@ impl<S> WebSocket<S> {
         cx: &mut Context<'_>,
         opcode: Opcode,
         is_deflated: bool,
-        payload: Cow<'_, [u8]>,
+        payload: Payload<'_>,
     ) -> Sent {
         let mask = (self.role == Role::Client).then(|| Mask::random(cx));
         let prefix = Prefix::new(opcode, is_deflated, payload.len(), mask);
@@ -220,7 +220,7 @@ impl<S> WebSocket<S> {
         cx.send(prefix.as_bytes());
         match (mask, payload) {
             (None, payload) => cx.send(payload),
-            (Some(mut mask), Cow::Borrowed(payload)) if payload.len() <= MASKED_ON_STACK => {
+            (Some(mut mask), Payload::Borrowed(payload)) if payload.len() <= MASKED_ON_STACK => {
                 let mut buffer = [0; MASKED_ON_STACK];
                 let masked = &mut buffer[..payload.len()];
                 masked.copy_from_slice(payload);
@@ -228,9 +228,9 @@ impl<S> WebSocket<S> {
                 cx.send(&*masked)
             }
             (Some(mut mask), payload) => {
-                let mut masked = payload.into_owned();
+                let mut masked = BytesMut::from(payload.into_bytes());
                 mask.apply(&mut masked);
-                cx.send(masked)
+                cx.send(masked.freeze())
             }
         }
     }

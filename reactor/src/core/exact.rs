@@ -2,8 +2,11 @@
 
 use std::collections::TryReserveError;
 
+use bytes::{Buf, Bytes};
+
 use super::limits::Limits;
 use super::pool::MOVED_UNREAD;
+use crate::sys::{PAGE, to_middle_of_page};
 
 #[cfg(test)]
 mod tests;
@@ -31,8 +34,11 @@ pub(crate) enum LowWater {
 pub(crate) struct Exact {
     /// How many bytes were requested.
     pub(crate) expected: usize,
-    /// While this holds bytes, nothing is kept.
+    /// While this holds bytes, nothing is kept. The first `start` bytes are unused.
     buffer: Vec<u8>,
+    /// Where in the buffer the message begins: so that the first receive begins in the middle of a
+    /// page.
+    start: usize,
     /// Whether the message before this one had a separate buffer.
     pub(crate) after_direct: bool,
     pub(crate) low_water: LowWater,
@@ -40,22 +46,28 @@ pub(crate) struct Exact {
 
 impl Exact {
     pub(crate) fn new(expected: usize) -> Exact {
-        Exact { expected, buffer: Vec::new(), after_direct: false, low_water: LowWater::Off }
+        Exact {
+            expected,
+            buffer: Vec::new(),
+            start: 0,
+            after_direct: false,
+            low_water: LowWater::Off,
+        }
     }
 
     /// How many bytes are missing.
     pub(crate) fn left(&self) -> usize {
-        self.expected - self.buffer.len()
+        self.expected - self.unread()
     }
 
     /// How many bytes are in the buffer.
     pub(crate) fn unread(&self) -> usize {
-        self.buffer.len()
+        self.buffer.len() - self.start
     }
 
     /// Whether the bytes belong in a separate buffer, given that `kept` bytes are kept by now.
     pub(crate) fn is_direct(&self, kept: usize, limits: &Limits) -> bool {
-        self.expected > limits.receive_direct || !self.buffer.is_empty() || kept > MOVED_UNREAD
+        self.expected > limits.receive_direct || self.unread() > 0 || kept > MOVED_UNREAD
     }
 
     /// Whether the next receive may fill the shared buffer, from which the bytes are then lent.
@@ -66,31 +78,38 @@ impl Exact {
     /// Copies bytes, at most as many as are missing.
     pub(crate) fn fill(&mut self, bytes: &[u8]) -> Result<(), TryReserveError> {
         debug_assert!(bytes.len() <= self.left());
-        self.reserve(bytes.len())?;
+        self.reserve(bytes.len(), bytes.len())?;
         self.buffer.extend_from_slice(bytes);
         Ok(())
     }
 
-    /// Makes room for `count` bytes. A full buffer grows by the factor [`GROWTH`], up to the size
-    /// that was requested.
-    fn reserve(&mut self, count: usize) -> Result<(), TryReserveError> {
-        let len = self.buffer.len();
-        if self.buffer.capacity() - len < count {
-            let more = ((GROWTH - 1) * len).max(FIRST).max(count);
-            self.buffer.try_reserve_exact(more.min(self.left()))?;
+    /// Makes room for `count` bytes, of which `copied` are not received. A full buffer grows by the
+    /// factor [`GROWTH`], up to the size that was requested.
+    fn reserve(&mut self, count: usize, copied: usize) -> Result<(), TryReserveError> {
+        let len = self.unread();
+        if self.buffer.capacity() - self.buffer.len() < count {
+            let more = ((GROWTH - 1) * len).max(FIRST).max(count).min(self.left());
+            if self.buffer.capacity() > 0 {
+                return self.buffer.try_reserve_exact(more);
+            }
+            self.buffer.try_reserve_exact(more + PAGE)?;
+            self.start = to_middle_of_page(&self.buffer).wrapping_sub(copied) % PAGE;
+            self.buffer.resize(self.start, 0);
         }
         Ok(())
     }
 
     /// The buffer to append to, which has room, and how many bytes may be appended.
     pub(crate) fn spare(&mut self) -> Result<(&mut Vec<u8>, usize), TryReserveError> {
-        self.reserve(1)?;
+        self.reserve(1, 0)?;
         let room = self.left().min(self.buffer.capacity() - self.buffer.len());
         Ok((&mut self.buffer, room))
     }
 
-    /// Takes the buffer out.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.buffer)
+    /// Takes out what has arrived.
+    pub(crate) fn take(&mut self) -> Bytes {
+        let mut arrived = Bytes::from(std::mem::take(&mut self.buffer));
+        arrived.advance(std::mem::take(&mut self.start));
+        arrived
     }
 }

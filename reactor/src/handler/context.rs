@@ -89,8 +89,7 @@ impl<'a> Context<'a> {
     ///   [`Reason::Failed`](crate::Reason::Failed).
     ///
     /// ```
-    /// use std::borrow::Cow;
-    /// use sluicegate_reactor::{Context, Handler, Input};
+    /// use sluicegate_reactor::{Context, Handler, Input, Payload};
     ///
     /// /// Echoes messages that follow their length in four bytes.
     /// struct Echo;
@@ -118,7 +117,7 @@ impl<'a> Context<'a> {
     ///     fn on_data(&mut self, _: &mut Context<'_>, _: &mut Next, _: &mut Input<'_>) {
     ///         unreachable!("a request is always pending");
     ///     }
-    ///     fn on_received(&mut self, cx: &mut Context<'_>, next: &mut Next, bytes: Cow<'_, [u8]>) {
+    ///     fn on_received(&mut self, cx: &mut Context<'_>, next: &mut Next, bytes: Payload<'_>) {
     ///         match next {
     ///             Next::Length => {
     ///                 let length = u32::from_be_bytes(bytes[..].try_into().expect("four bytes"));

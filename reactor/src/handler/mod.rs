@@ -1,6 +1,5 @@
 //! The API that an application implements and calls.
 
-use std::borrow::Cow;
 use std::ops::Deref;
 
 use crate::core::{ConnId, Reason, Timeout};
@@ -9,6 +8,7 @@ use crate::fs::{NotSaved, Saved};
 mod context;
 mod endpoints;
 mod opening;
+mod payload;
 mod peer;
 mod receive;
 pub(crate) mod slow;
@@ -16,6 +16,7 @@ mod turn;
 
 pub use context::Context;
 pub use endpoints::Endpoints;
+pub use payload::Payload;
 pub use peer::Peer;
 pub(crate) use receive::{Delivery, FOREIGN, Registered, store};
 pub use receive::{Receive, Sessions};
@@ -79,13 +80,13 @@ pub trait Handler: Sized + 'static {
     /// All bytes requested with [`Context::receive_exact`] have arrived. Called once per request.
     /// Later bytes go to [`on_data`](crate::Handler::on_data), unless this callback requests them.
     ///
-    /// A long message is owned: `bytes.into_owned()` returns the buffer that it was received into,
-    /// without a copy, and [`send`](crate::Context::send) references it. A short one is borrowed.
+    /// A long message is owned: it stays in the buffer that it was received into, and
+    /// [`send`](crate::Context::send) references it. A short one is borrowed.
     fn on_received(
         &mut self,
         cx: &mut Context<'_>,
         session: &mut Self::Session,
-        bytes: Cow<'_, [u8]>,
+        bytes: Payload<'_>,
     ) {
         let _ = (cx, session, bytes);
     }

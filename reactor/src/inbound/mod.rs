@@ -14,6 +14,8 @@
 
 use std::io;
 
+use bytes::Bytes;
+
 use crate::core::transport::End;
 use crate::core::{Chunk, Core, Direction, Flags, Limits, MOVED_UNREAD, Strategy, is_passing};
 use crate::fs::{NotSaved, Saved};
@@ -46,7 +48,7 @@ pub(crate) enum Arrival {
     /// Unread bytes can be delivered now.
     Unread,
     /// A message in a separate buffer.
-    Message(Vec<u8>),
+    Message(Bytes),
     /// The outcome of receiving a file.
     File(Result<Saved, NotSaved>),
     /// The end of the relay of a part, with this many bytes of it left.

@@ -1,9 +1,7 @@
 //! What a connection owns while it receives, and when it gives that back.
 
-use std::borrow::Cow;
-
 use crate::testing::Harness;
-use crate::{Context, Handler, Input};
+use crate::{Context, Handler, Input, Payload};
 
 /// A handler that leaves incomplete lines. A line says what happens to the bytes after it. The
 /// first line `later` is taken in the next turn.
@@ -28,7 +26,7 @@ impl Handler for Lines {
         input.take();
     }
 
-    fn on_received(&mut self, _: &mut Context<'_>, (): &mut (), _: Cow<'_, [u8]>) {}
+    fn on_received(&mut self, _: &mut Context<'_>, (): &mut (), _: Payload<'_>) {}
 }
 
 #[test]

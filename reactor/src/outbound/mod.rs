@@ -37,8 +37,6 @@
 //! [`ColdFiles`](crate::ColdFiles). On systems other than Linux, regions are read in place;
 //! FreeBSD's sendfile reads in the background.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use crate::fs::Region;
@@ -150,15 +148,6 @@ impl From<Vec<u8>> for Outgoing<'_> {
 impl From<String> for Outgoing<'_> {
     fn from(text: String) -> Self {
         Outgoing::Shared(text.into())
-    }
-}
-
-impl<'a> From<Cow<'a, [u8]>> for Outgoing<'a> {
-    fn from(bytes: Cow<'a, [u8]>) -> Self {
-        match bytes {
-            Cow::Borrowed(slice) => slice.into(),
-            Cow::Owned(bytes) => bytes.into(),
-        }
     }
 }
 

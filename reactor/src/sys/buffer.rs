@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 const CACHE_LINE: usize = 64;
 
 /// The pages of sockets have this size or a multiple of it.
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// The least length of a buffer that begins at a page.
 const LARGE: usize = 4 * PAGE;
@@ -57,6 +57,13 @@ impl DerefMut for AlignedBuffer {
         // SAFETY: as in `deref`.
         unsafe { self.memory.get_unchecked_mut(range) }
     }
+}
+
+/// How many bytes at the start of an allocation to leave unused, so that the rest begins in the
+/// middle of a page: for bytes that are received and later sent behind a short header. At the start
+/// of a page, or 16 bytes behind it, the copy for one of the two could be a slow one.
+pub(crate) fn to_middle_of_page(memory: &[u8]) -> usize {
+    (PAGE + PAGE / 2 - memory.as_ptr().addr() % PAGE) % PAGE
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ pub(crate) mod sim;
 
 pub use address::Address;
 pub(crate) use adopt::take_inherited;
-pub(crate) use buffer::AlignedBuffer;
+pub(crate) use buffer::{AlignedBuffer, PAGE, to_middle_of_page};
 pub(crate) use connect::connect_at;
 pub(crate) use cpu::pin_to_core;
 pub(crate) use event::{Event, Ready};

@@ -1,7 +1,6 @@
 //! Finds the handler and session of a connection, and makes the one virtual call of an event.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use slab::Slab;
@@ -11,7 +10,7 @@ use crate::core::{
 };
 use crate::fs::{NotSaved, Saved};
 use crate::handler::{
-    Context, Delivery, FOREIGN, HandOver, Handler, Input, Registered, Turn, slow, store,
+    Context, Delivery, FOREIGN, HandOver, Handler, Input, Payload, Registered, Turn, slow, store,
 };
 use crate::inbound;
 
@@ -21,7 +20,7 @@ pub(crate) trait Dispatch: Any {
     fn open(&mut self, turn: &mut Turn, index: u32);
     fn ready(&mut self, turn: &mut Turn, index: u32, slot: u32);
     fn data(&mut self, turn: &mut Turn, index: u32, slot: u32, input: &mut Input<'_>);
-    fn received(&mut self, turn: &mut Turn, index: u32, slot: u32, bytes: Cow<'_, [u8]>);
+    fn received(&mut self, turn: &mut Turn, index: u32, slot: u32, bytes: Payload<'_>);
     fn saved(&mut self, turn: &mut Turn, index: u32, slot: u32, saved: Result<Saved, NotSaved>);
     fn relayed(&mut self, turn: &mut Turn, index: u32, slot: u32, left: u64);
     fn drain(&mut self, turn: &mut Turn, index: u32, slot: u32);
@@ -190,7 +189,7 @@ impl<H: Handler> Dispatch for Registered<H> {
         self.with(turn, index, slot, |handler, cx, session| handler.on_data(cx, session, input));
     }
 
-    fn received(&mut self, turn: &mut Turn, index: u32, slot: u32, bytes: Cow<'_, [u8]>) {
+    fn received(&mut self, turn: &mut Turn, index: u32, slot: u32, bytes: Payload<'_>) {
         self.with(turn, index, slot, |handler, cx, s| handler.on_received(cx, s, bytes));
     }
 

@@ -1,13 +1,11 @@
 //! One connection's part of a turn: send, make the callbacks it is owed, receive, and end it if it
 //! is over.
 
-use std::borrow::Cow;
-
 use super::dispatch::Handlers;
 use super::reactor::Reactor;
 use crate::connect::attempt;
 use crate::core::{Direction, Flags, Phase, Quantum};
-use crate::handler::{Input, Turn};
+use crate::handler::{Input, Payload, Turn};
 use crate::inbound::{self, Arrival, Piece};
 use crate::outbound;
 use crate::time::rates;
@@ -153,7 +151,7 @@ impl Reactor {
             Arrival::Bytes(count) => self.deliver_bytes(index, count),
             Arrival::Unread => self.deliver_unread(index),
             Arrival::Message(message) => {
-                let bytes = Cow::Owned(message);
+                let bytes = Payload::Owned(message);
                 self.call(index, "on_received", |h, turn, slot| {
                     h.received(turn, index, slot, bytes);
                 });
@@ -249,7 +247,7 @@ fn deliver_pieces(handlers: &mut Handlers, turn: &mut Turn, index: u32, bytes: &
                 let (message, behind) = rest.split_at(count);
                 rest = behind;
                 handlers.call(turn, index, "on_received", |h, turn, slot| {
-                    h.received(turn, index, slot, Cow::Borrowed(message));
+                    h.received(turn, index, slot, Payload::Borrowed(message));
                 });
             }
         }

@@ -1,7 +1,7 @@
 //! The end of the stream, or of a handler's time, before all is there.
 
 use super::*;
-use sluicegate_reactor::{ConnId, HandlerId, Reactor, Timeout, Turn};
+use sluicegate_reactor::{ConnId, HandlerId, Payload, Reactor, Timeout, Turn};
 
 #[test]
 fn an_end_in_the_middle_is_told_instead_and_what_was_there_can_be_asked_for() {
@@ -113,7 +113,7 @@ impl Handler for Gives {
         panic!("something is asked for");
     }
 
-    fn on_received(&mut self, cx: &mut Context<'_>, (): &mut (), _: Cow<'_, [u8]>) {
+    fn on_received(&mut self, cx: &mut Context<'_>, (): &mut (), _: Payload<'_>) {
         cx.receive_exact(self.count).unwrap();
         cx.hand_over(self.to, Vec::new());
     }

@@ -4,12 +4,11 @@ mod ends;
 mod low_water;
 mod sizes;
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use sluicegate_protocols::testing::same_at_every_split;
 use sluicegate_reactor::testing::{Harness, State, Step};
-use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Reason, TooLarge};
+use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Payload, Reason, TooLarge};
 
 use crate::probe::{Call, Probe, log, pattern, with_limits};
 
@@ -61,7 +60,7 @@ impl Handler for Messages {
         *next = self.expect_message(cx, length);
     }
 
-    fn on_received(&mut self, cx: &mut Context<'_>, next: &mut Next, bytes: Cow<'_, [u8]>) {
+    fn on_received(&mut self, cx: &mut Context<'_>, next: &mut Next, bytes: Payload<'_>) {
         *next = match next {
             Next::Length => self.expect_message(cx, bytes[0]),
             Next::Message => {

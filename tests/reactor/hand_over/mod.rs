@@ -3,7 +3,6 @@
 mod debts;
 mod ends;
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +10,8 @@ use std::time::Duration;
 use sluicegate_protocols::testing::same_at_every_split;
 use sluicegate_reactor::testing::{Client, Harness, State};
 use sluicegate_reactor::{
-    ConnId, Context, Handler, HandlerId, Input, Limits, Listen, Reactor, Reason, Timeout, Turn,
+    ConnId, Context, Handler, HandlerId, Input, Limits, Listen, Payload, Reactor, Reason, Timeout,
+    Turn,
 };
 
 use crate::probe::{Call, Shown};
@@ -81,7 +81,7 @@ impl<const N: u8> Handler for Part<N> {
         &mut self,
         cx: &mut Context<'_>,
         session: &mut &'static str,
-        bytes: Cow<'_, [u8]>,
+        bytes: Payload<'_>,
     ) {
         self.call(cx, session, Call::Received(bytes));
     }

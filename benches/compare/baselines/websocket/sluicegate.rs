@@ -7,7 +7,7 @@ use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 use sluicegate_protocols::websocket::{
     Frame, Handshake, Message, WebSocket, WebSocketHandler, WebSockets,
 };
-use sluicegate_reactor::{Context, Handle, HandlerId, Listen, Reactor, Receive, Sessions};
+use sluicegate_reactor::{Bytes, Context, Handle, HandlerId, Listen, Reactor, Receive, Sessions};
 
 /// Serves until a signal ends the process.
 pub(in crate::baselines) fn run(listener: TcpListener) -> io::Result<()> {
@@ -24,7 +24,7 @@ struct Room {
     all: Handle<News>,
 }
 
-struct News(Vec<u8>);
+struct News(Bytes);
 
 impl WebSocketHandler for Room {
     type Session = ();
@@ -33,7 +33,7 @@ impl WebSocketHandler for Room {
         match m {
             Message::Text(_) => _ = socket.send(cx, m),
             Message::Binary(bytes) => {
-                if self.all.post(News(bytes.into_owned())).is_err() {
+                if self.all.post(News(bytes.into_bytes())).is_err() {
                     cx.abort();
                 }
             }

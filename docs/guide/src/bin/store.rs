@@ -1,10 +1,9 @@
 //! Stores values in memory: `set KEY LENGTH` is followed by the value, `get KEY` returns it.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use sluicegate_protocols::line::{LineHandler, Lines, Next};
-use sluicegate_reactor::{Bytes, Context, Listen, Reactor};
+use sluicegate_reactor::{Bytes, Context, Listen, Payload, Reactor};
 
 /// The longest value in bytes.
 const LONGEST_VALUE: usize = 1 << 20;
@@ -65,10 +64,10 @@ impl LineHandler for Store {
         Next::Line
     }
 
-    fn on_whole(&mut self, cx: &mut Context<'_>, incoming: &mut String, value: Cow<'_, [u8]>) {
+    fn on_whole(&mut self, cx: &mut Context<'_>, incoming: &mut String, value: Payload<'_>) {
         let key = std::mem::take(incoming);
         if self.values.len() < MOST_KEYS || self.values.contains_key(&key) {
-            self.values.insert(key, value.into_owned().into());
+            self.values.insert(key, value.into_bytes());
             cx.send("stored\n");
         } else {
             cx.send("error: too many keys\n");

@@ -1,9 +1,7 @@
 //! The trait that handles a response.
 
-use std::borrow::Cow;
-
 use sluicegate_reactor::fs::{Committed, NewFile};
-use sluicegate_reactor::{ConnId, Context, Turn};
+use sluicegate_reactor::{ConnId, Context, Payload, Turn};
 
 use super::error::ClientError;
 use super::response::Response;
@@ -142,9 +140,9 @@ pub trait Exchange: Sized + 'static {
     }
 
     /// A body that is received [whole](Take::Whole) is complete. One that arrived together with its
-    /// head, or that is short, is borrowed; `into_owned` returns the buffer that a long one was
-    /// received into, without a copy.
-    fn on_body(self, cx: &mut Turn, body: Cow<'_, [u8]>) {
+    /// head, or that is short, is borrowed. A long one stays in the buffer that it was received
+    /// into.
+    fn on_body(self, cx: &mut Turn, body: Payload<'_>) {
         let _ = (cx, body);
     }
 

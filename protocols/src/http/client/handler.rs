@@ -1,12 +1,11 @@
 //! The callbacks of the connections to an origin.
 
-use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::rc::Rc;
 
 use sluicegate_reactor::fs::{NotSaved, Saved};
 use sluicegate_reactor::{
-    ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+    ConnId, Context, Handler, Input, Payload, Reason, Receive, Sessions, Timeout, Turn,
 };
 
 use super::error::{Cause, Phase};
@@ -36,12 +35,7 @@ impl<E: Exchange> Handler for Connections<E> {
         quantum::deliver(MESSAGES_PER_TURN, cx, input, |cx, input| self.step(cx, session, input));
     }
 
-    fn on_received(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session<E>,
-        bytes: Cow<'_, [u8]>,
-    ) {
+    fn on_received(&mut self, cx: &mut Context<'_>, session: &mut Session<E>, bytes: Payload<'_>) {
         // A body of this length has its own buffer, in which nothing follows it.
         self.complete(cx, session, true, Received::Whole(bytes));
     }

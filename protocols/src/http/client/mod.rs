@@ -5,12 +5,11 @@
 //! arrives.
 //!
 //! ```
-//! use std::borrow::Cow;
 //!
 //! use sluicegate_protocols::http::client::{
 //!     Client, ClientError, ClientOptions, Exchange, Request, Response, Take,
 //! };
-//! use sluicegate_reactor::{Reactor, Turn};
+//! use sluicegate_reactor::{Payload, Reactor, Turn};
 //!
 //! struct Page;
 //!
@@ -20,7 +19,7 @@
 //!         Take::Whole(1 << 20)
 //!     }
 //!
-//!     fn on_body(self, cx: &mut Turn, body: Cow<'_, [u8]>) {
+//!     fn on_body(self, cx: &mut Turn, body: Payload<'_>) {
 //!         println!("{} bytes", body.len());
 //!         cx.stop();
 //!     }

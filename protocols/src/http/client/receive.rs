@@ -1,11 +1,10 @@
 //! Receiving a response.
 
-use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 
 use sluicegate_reactor::fs::Committed;
-use sluicegate_reactor::{Context, Input};
+use sluicegate_reactor::{Context, Input, Payload};
 
 use super::error::Cause;
 use super::exchange::{Exchange, Take};
@@ -22,7 +21,7 @@ const MAX_INTERIMS: u8 = 16;
 
 /// How a body was received.
 pub(super) enum Received<'a> {
-    Whole(Cow<'a, [u8]>),
+    Whole(Payload<'a>),
     Pieces,
     File(Committed),
 }
@@ -55,7 +54,7 @@ impl<E: Exchange> Connections<E> {
             State::Short(length) => {
                 let (body, _) = input.bytes().split_at(*length);
                 input.consume(body.len());
-                let received = Received::Whole(Cow::Borrowed(body));
+                let received = Received::Whole(body.into());
                 self.complete(cx, session, input.is_empty(), received);
                 ControlFlow::Continue(())
             }
@@ -156,7 +155,7 @@ impl<E: Exchange> Connections<E> {
         if length <= input.len() || length <= cx.limits().receive_direct {
             session.state = State::Short(length);
             if length == 0 {
-                let body = Received::Whole(Cow::Borrowed(&[]));
+                let body = Received::Whole(Payload::Borrowed(&[]));
                 self.complete(cx, session, input.is_empty(), body);
             }
         } else if cx.receive_exact(length).is_ok() {

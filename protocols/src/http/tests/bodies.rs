@@ -1,10 +1,9 @@
 //! Request bodies that a service reads.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use sluicegate_reactor::testing::{Client, Harness, State};
-use sluicegate_reactor::{ConnId, Limits, Listen, Turn};
+use sluicegate_reactor::{ConnId, Limits, Listen, Payload, Turn};
 
 use super::{Answered, Http, HttpLimits, Reply, Request, Service, answers, field, split_head};
 use crate::http::{Deferred, Status};
@@ -69,13 +68,16 @@ impl Service for Bodies {
         &mut self,
         request: &Request<'_>,
         mut upload: Upload,
-        body: Cow<'_, [u8]>,
+        mut body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered<Upload> {
         assert_eq!(request.path(), upload.path);
-        self.owned.push(matches!(body, Cow::Owned(_)));
-        if let Cow::Owned(body) = &body {
-            self.capacity = self.capacity.max(body.capacity());
+        self.owned.push(matches!(body, Payload::Owned(_)));
+        if let Payload::Owned(bytes) = body {
+            // Nobody shares it, unless it is empty.
+            let buffer = bytes.try_into_mut().unwrap_or_default();
+            self.capacity = self.capacity.max(buffer.capacity());
+            body = buffer.freeze().into();
         }
         upload.bytes.extend_from_slice(&body);
         match upload.path.as_str() {

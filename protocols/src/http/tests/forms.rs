@@ -1,10 +1,8 @@
 //! Forms whose parts go to files and to the service.
 
-use std::borrow::Cow;
-
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, NewFile};
 use sluicegate_reactor::testing::{Files, Harness, State};
-use sluicegate_reactor::{ConnId, Listen, Turn};
+use sluicegate_reactor::{ConnId, Listen, Payload, Turn};
 
 use super::{Answered, Http, HttpLimits, Reply, Request, Service, answers};
 use crate::http::Status;
@@ -65,7 +63,7 @@ impl Service for Inbox {
         &mut self,
         _: &Request<'_>,
         form: String,
-        body: Cow<'_, [u8]>,
+        body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered<String> {
         assert!(body.is_empty());

@@ -1,6 +1,5 @@
 //! Requests that are delivered to the service again.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, State};
-use sluicegate_reactor::{Handle, Listen, Receive, Sent, Sessions, mailbox};
+use sluicegate_reactor::{Handle, Listen, Payload, Receive, Sent, Sessions, mailbox};
 
 use super::{
     Answered, Http, HttpLimits, Reply, Request, Service, answers, field, logged, split_head,
@@ -76,7 +75,7 @@ impl Service for Gate {
         &mut self,
         request: &Request<'_>,
         (): (),
-        body: Cow<'_, [u8]>,
+        body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered {
         if request.path() == "/again" {

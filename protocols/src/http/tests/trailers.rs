@@ -1,11 +1,10 @@
 //! The trailer fields of chunked request bodies.
 
-use std::borrow::Cow;
 use std::io;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, State};
-use sluicegate_reactor::{ConnId, Listen, Turn};
+use sluicegate_reactor::{ConnId, Listen, Payload, Turn};
 
 use super::{Answered, Http, Reply, Request, Service, answers};
 use crate::http::Trailers;
@@ -51,7 +50,7 @@ impl Service for Witness {
         &mut self,
         request: &Request<'_>,
         seen: Seen,
-        _: Cow<'_, [u8]>,
+        _: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered<Seen> {
         Witness::report(request, &seen, reply)

@@ -1,5 +1,6 @@
 //! Blocks and raw bytes between lines.
 
+use sluicegate_reactor::Payload;
 use sluicegate_reactor::testing::State;
 
 use super::*;
@@ -41,8 +42,8 @@ fn a_long_whole_block_is_the_buffer_that_it_was_received_into() {
         fn on_line(&mut self, _: &mut Context<'_>, (): &mut (), _: &[u8]) -> Next {
             Next::Whole(1_000_000)
         }
-        fn on_whole(&mut self, cx: &mut Context<'_>, (): &mut (), block: Cow<'_, [u8]>) {
-            let owned = matches!(block, Cow::Owned(_));
+        fn on_whole(&mut self, cx: &mut Context<'_>, (): &mut (), block: Payload<'_>) {
+            let owned = matches!(block, Payload::Owned(_));
             cx.send(format!("{} {owned}\n", block.len()));
         }
     }

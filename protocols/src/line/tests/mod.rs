@@ -1,10 +1,9 @@
 //! The promises of lines, in a simulated kernel.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 
 use sluicegate_reactor::testing::Harness;
-use sluicegate_reactor::{Context, Input, Limits, Listen};
+use sluicegate_reactor::{Context, Input, Limits, Listen, Payload};
 
 use super::{Delimiter, LineEof, LineHandler, Lines, Next, Splitter};
 
@@ -98,7 +97,7 @@ impl LineHandler for Teller {
         }
     }
 
-    fn on_whole(&mut self, cx: &mut Context<'_>, _: &mut Vec<u8>, block: Cow<'_, [u8]>) {
+    fn on_whole(&mut self, cx: &mut Context<'_>, _: &mut Vec<u8>, block: Payload<'_>) {
         self.calls += 1;
         cx.send(format!("({})", block.escape_ascii()));
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluicegate_reactor::testing::{self, Harness};
-use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Timeout};
+use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Payload, Timeout};
 
 use super::*;
 use crate::http::{Answered, Http, Method, Reply, Request, Service};
@@ -184,7 +184,7 @@ impl Service for Lengths {
         &mut self,
         _: &Request<'_>,
         (): (),
-        body: std::borrow::Cow<'_, [u8]>,
+        body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered {
         reply.send(format!("{} bytes", body.len()))

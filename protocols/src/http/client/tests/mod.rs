@@ -7,13 +7,12 @@ mod reuse;
 mod transports;
 mod turns;
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions};
 use sluicegate_reactor::testing::{Client as FarEnd, Harness, Remote, State};
-use sluicegate_reactor::{Address, ConnId, Listen, Turn};
+use sluicegate_reactor::{Address, ConnId, Listen, Payload, Turn};
 
 use super::pool::Connections;
 use super::{
@@ -102,7 +101,7 @@ impl Exchange for Probe {
         self.pieces.extend_from_slice(piece);
     }
 
-    fn on_body(self, _: &mut Turn, body: Cow<'_, [u8]>) {
+    fn on_body(self, _: &mut Turn, body: Payload<'_>) {
         self.note(format!("body {}", text(&body)));
     }
 
