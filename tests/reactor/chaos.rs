@@ -249,7 +249,7 @@ fn limits(dice: &Dice) -> Limits {
         receive_quantum: 1 + dice.size(),
         send_quantum: 1 + dice.size(),
         quantum_calls: 1 + dice.below(20) as u32,
-        linger_bytes: dice.size() as u32,
+        linger_idle: Duration::from_millis(dice.size() as u64),
         files: [FileTransfer::Sendfile, FileTransfer::Copy][dice.below(2)],
         small_file: dice.size() as u64,
         sendfile_chunk: 1 + dice.size(),

@@ -80,23 +80,31 @@ fn a_close_with_input_that_nobody_has_read_does_not_reset() {
 }
 
 #[test]
-fn lingering_is_bounded_in_bytes() {
-    let limits = Limits { linger_bytes: 1000, ..Limits::default() };
-    let mut h = with_limits(answer_and_close(b"bye".to_vec()), limits);
+fn lingering_is_bounded_in_time() {
+    let mut h = Harness::new(answer_and_close(b"bye".to_vec()));
     let client = h.open();
     h.feed(client, b"x");
-    h.feed(client, pattern(600));
-    assert_eq!(h.open_descriptors().streams, 1);
-    h.feed(client, pattern(600));
+    // The peer sends on and on.
+    for _ in 0..29 {
+        h.advance(Duration::from_secs(1));
+        h.feed(client, pattern(1 << 20));
+        assert_eq!((h.state(client), h.unread(client)), (State::Shut, 0));
+    }
+    h.advance(Duration::from_secs(2));
     assert_eq!(h.open_descriptors().streams, 0);
 }
 
 #[test]
-fn lingering_is_bounded_in_time() {
-    let limits = Limits { linger_time: Duration::from_secs(2), ..Limits::default() };
+fn a_connection_lingers_for_a_peer_only_as_long_as_it_sends() {
+    let limits = Limits { linger_idle: Duration::from_secs(2), ..Limits::default() };
     let mut h = with_limits(answer_and_close(b"bye".to_vec()), limits);
     let client = h.open();
     h.feed(client, b"x");
+    for _ in 0..3 {
+        h.advance(Duration::from_millis(1999));
+        assert_eq!(h.state(client), State::Shut);
+        h.feed(client, b"more");
+    }
     h.advance(Duration::from_millis(1999));
     assert_eq!(h.state(client), State::Shut);
     h.advance(Duration::from_millis(100));

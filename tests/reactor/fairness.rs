@@ -171,7 +171,6 @@ fn accepting_keeps_its_budget_and_goes_on_in_the_next_turn() {
 
 #[test]
 fn a_connection_that_lingers_does_not_starve_others() {
-    let limits = Limits { linger_bytes: u32::MAX, ..Limits::default() };
     let probe = Probe::new(|cx, call, notes| match call {
         Call::Open if notes.current == 0 => cx.close(),
         Call::Data(input) => {
@@ -179,7 +178,7 @@ fn a_connection_that_lingers_does_not_starve_others() {
         }
         call => call.by_default(cx),
     });
-    let mut h = with_limits(probe, limits);
+    let mut h = Harness::new(probe);
     let (greedy, modest) = (h.open(), h.open());
     h.at_once(|h| {
         h.feed(greedy, vec![0; 50 << 20]);

@@ -24,7 +24,7 @@ pub(super) const MAX_HEADERS: usize = 256;
 /// | a connection without traffic | [`Limits::idle`] | 75 s |
 /// | a client that accepts no bytes | [`Limits::write_stall`] | 60 s |
 /// | queued responses that a client does not read | [`Limits::send_high`] | 64 KiB |
-/// | a closed connection whose client still sends | [`Limits::linger_time`], [`Limits::linger_bytes`] | 5 s, 1 MiB |
+/// | a closed connection whose client still sends | [`Limits::linger_time`], [`Limits::linger_idle`] | 30 s, 5 s |
 /// | requests of a connection | [`requests`](HttpLimits::requests) | none |
 /// | pipelined requests answered in a turn | see [`Http`](super::Http) | 1,024 |
 /// | the request line | [`request_line`](HttpLimits::request_line) | 8 KiB |

@@ -151,13 +151,12 @@ pub struct Limits {
     /// [`send_rate`](crate::Limits::send_rate). The peer is slowed down only once the socket
     /// buffers are full, so it can send more at first. The default is no limit.
     pub receive_rate: Option<u64>,
-    /// How long a closed connection lingers, waiting for the peer to shut down its sending side.
-    /// Without the wait, input in flight would cause a reset that destroys the response. The
-    /// default is 5 s.
+    /// How long a closed connection lingers: it discards input until the peer shuts down its
+    /// sending side. Without the wait, input in flight would cause a reset that destroys the
+    /// response. The default is 30 s.
     pub linger_time: Duration,
-    /// The maximum number of bytes that a closed connection discards while it lingers. The default
-    /// is 1 MiB.
-    pub linger_bytes: u32,
+    /// How long a connection that lingers may be without input. The default is 5 s.
+    pub linger_idle: Duration,
 }
 
 impl Default for Limits {
@@ -194,8 +193,8 @@ impl Default for Limits {
             write_stall: Some(Duration::from_secs(60)),
             send_rate: None,
             receive_rate: None,
-            linger_time: Duration::from_secs(5),
-            linger_bytes: 1 << 20,
+            linger_time: Duration::from_secs(30),
+            linger_idle: Duration::from_secs(5),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::reactor::Reactor;
 use crate::connect::attempt;
-use crate::core::{Core, Direction, Flags, LowWater, Phase, Reason, Strategy, is_passing};
+use crate::core::{Core, Direction, Flags, LowWater, Phase, Reason, is_passing};
 use crate::inbound;
 use crate::sys::{self, Fd, HeldUp, NO_FD, Ready};
 use crate::time::{deadlines, rates};
@@ -102,14 +102,11 @@ impl Reactor {
             if c.phase != Phase::Lingering || !c.ready.any(Ready::READ) {
                 return;
             }
-            let Some(Strategy::Discard(left)) = c.strategy() else { return };
-            let left = *left;
             let ledger = &mut core.groups[c.group as usize].ledger;
             ledger.recv_calls += 1;
             match core.kernel.recv(c.socket, &mut self.receive) {
-                Ok(count) if count > 0 && count as u64 <= left => {
+                Ok(count) if count > 0 => {
                     c.note_received(count, self.receive.len(), core.tick, ledger);
-                    core.special(index).strategy = Strategy::Discard(left - count as u64);
                 }
                 Err(error) if is_passing(&error, Direction::Receive, &mut c.ready, ledger) => {}
                 Err(error) => match sys::held_up(&error) {
@@ -121,7 +118,7 @@ impl Reactor {
                     Some(HeldUp::Damage) => c.flags.set(Flags::INPUT_ENDED),
                     _ => close_socket(core, index),
                 },
-                // The end of the input, or too much input.
+                // The end of the input.
                 Ok(_) => close_socket(core, index),
             }
         }
@@ -141,10 +138,10 @@ fn shut(core: &mut Core, index: u32) {
 
 fn start_lingering(core: &mut Core, index: u32) {
     shut(core, index);
+    let tick = core.tick;
     let (c, group) = core.pair(index);
-    c.phase = Phase::Lingering;
-    let (bytes, time) = (group.limits.linger_bytes, group.limits.linger_time);
-    core.special(index).strategy = Strategy::Discard(bytes.into());
+    (c.phase, c.active) = (Phase::Lingering, tick);
+    let time = group.limits.linger_time;
     deadlines::set_own(core, index, Some(time));
 }
 
