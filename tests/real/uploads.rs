@@ -74,6 +74,20 @@ fn curl_puts_files_of_all_sizes_on_one_connection() {
 }
 
 #[test]
+fn a_client_that_sends_all_of_a_refused_upload_first_gets_the_answer() {
+    let dir = tempdir().expect("a new directory");
+    // Without --upload.
+    let server = Server::start(example("http").arg(dir.path()));
+    let mut client = Client::new(&server);
+    let body = vec![b'x'; 20 << 20];
+    client.send(
+        format!("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(),
+    );
+    client.send(&body);
+    assert_eq!(client.head().status, 405);
+}
+
+#[test]
 fn what_curl_reads_from_a_pipe_is_put_without_a_length() {
     if !has("curl") {
         return;
