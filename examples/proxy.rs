@@ -35,7 +35,7 @@ mod http_options;
 #[path = "common/independent.rs"]
 mod independent;
 #[path = "proxy/options.rs"]
-mod options;
+pub(crate) mod options;
 #[path = "proxy/target.rs"]
 mod target;
 #[path = "common/web.rs"]

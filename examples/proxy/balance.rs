@@ -20,8 +20,8 @@ pub(crate) struct Balancing {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = How::RoundRobin)]
     balance: How,
     /// Maximum number of connections to each target, in each thread; further clients wait. With
-    /// --http, maximum number of unanswered requests; further ones get 503. By default there is no
-    /// limit.
+    /// --http, maximum number of requests that are not completely answered; further ones get 503.
+    /// By default only --max-connections limits them.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     per_target: Option<u32>,
     /// Maximum number of waiting clients, in each thread; further ones are closed.

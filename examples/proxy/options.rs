@@ -191,7 +191,9 @@ impl Options {
     pub(crate) fn forward(&self) -> Result<ForwardOptions, Failure> {
         check_schemes(&self.target.http)?;
         let connect = self.connect(&self.target.http)?;
-        let mut client = ClientOptions { connect, ..ClientOptions::default() };
+        // Each client has at most one, and --per-target limits them too.
+        let connections = usize::MAX;
+        let mut client = ClientOptions { connect, connections, ..ClientOptions::default() };
         if let Some(idle) = client.connect.limits.idle {
             (client.response_timeout, client.body_timeout) = (idle, idle);
         }

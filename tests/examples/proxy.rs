@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Parser;
 use log::Level;
 use sluicegate_protocols::forward::ForwardOptions;
 use sluicegate_protocols::http::Http;
@@ -13,6 +14,7 @@ use sluicegate_reactor::{Address, Connect, HandlerId, Limits, Listen, Reactor, T
 #[path = "../../examples/proxy.rs"]
 mod example;
 use example::Front;
+use example::options::Options;
 #[path = "../reactor/logged.rs"]
 mod logged;
 #[path = "../handlers/relayed.rs"]
@@ -211,4 +213,45 @@ fn an_origin_that_fails_is_logged_once_a_second_with_the_number_of_other_failure
         logged[..2],
         [refused.to_owned(), format!("{refused} (2 more since the last warning)")]
     );
+}
+
+/// The proxy for HTTP with these options, and its origin.
+fn with_options(options: &[&str]) -> (Harness<Http<Front>>, Address) {
+    let back = Address::from(SocketAddr::from(([10, 0, 0, 1], 80)));
+    let command = ["proxy", "--http", "10.0.0.1:80"].iter().chain(options);
+    let options = Options::try_parse_from(command).expect("valid options");
+    let make = |reactor: &mut Reactor| {
+        let Ok(forward) = options.forward() else { panic!("invalid options") };
+        example::http(reactor, vec![Target::from(&back)], &forward, (None, None))
+            .expect("a new reactor has room")
+    };
+    let mut h = Harness::build(&Listen::default(), |_| {}, make);
+    h.set_remote(&back, Remote::Listens);
+    (h, back)
+}
+
+#[test]
+fn any_number_of_endless_responses_leave_connections_to_the_origin_for_others() {
+    let (mut h, back) = with_options(&[]);
+    for stream in 0..300 {
+        let client = h.open();
+        h.feed(client, "GET /events HTTP/1.1\r\nHost: h\r\n\r\n");
+        let far = h.try_accept(&back).unwrap_or_else(|| panic!("no connection for {stream}"));
+        h.feed(far, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+        assert!(h.sent(client).ends_with(b"1\r\na\r\n"), "{stream}");
+    }
+}
+
+#[test]
+fn a_target_with_its_number_of_endless_responses_gets_no_more_requests() {
+    let (mut h, back) = with_options(&["--per-target", "2"]);
+    for _ in 0..2 {
+        let client = h.open();
+        h.feed(client, "GET /events HTTP/1.1\r\nHost: h\r\n\r\n");
+        h.accept(&back);
+    }
+    let client = h.open();
+    h.feed(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(h.sent(client).starts_with(b"HTTP/1.1 503 "));
+    assert!(h.try_accept(&back).is_none());
 }

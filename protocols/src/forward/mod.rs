@@ -67,7 +67,8 @@
 //!   active requests gets no more. A tunnel counts as one until it ends. If all origins have
 //!   reached this limit, the client gets 503.
 //!   The [client](crate::http::client::ClientOptions::waiting) of each origin limits how many
-//!   requests wait for a connection.
+//!   requests wait for a connection. Streams of events keep their connections: if there can be
+//!   many, raise [`connections`](crate::http::client::ClientOptions::connections).
 //!
 //! There are no health checks, and the list of origins is fixed. The message
 //! [`Inspect`](crate::upstreams::Inspect) reads the state of the origins, and the status listener

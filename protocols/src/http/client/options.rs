@@ -28,7 +28,8 @@ pub struct ClientOptions {
     /// connection. The client replaces those limits that would stop it from reading a response
     /// while it sends a request, and [`Limits::idle`].
     pub connect: Connect,
-    /// The maximum number of connections to the origin, unfinished ones included. Default 100.
+    /// The maximum number of connections to the origin, unfinished ones included. A response that
+    /// does not end, such as a stream of events, keeps its connection. Default 100.
     pub connections: usize,
     /// The maximum number of requests that wait for a connection. Further ones fail. Default 1000.
     pub waiting: usize,
