@@ -46,6 +46,8 @@
 //! | 503 | too many requests wait for a connection to the origin, or all origins have reached their limit |
 //! | 504 | a deadline of the [client](crate::http::client::ClientOptions), or [`response_timeout`](crate::http::HttpLimits::response_timeout), has passed |
 //!
+//! A client that had left before its request was read counts as 499, as in nginx.
+//!
 //! A warning names the origin and the cause, at most once per second. If the response has already
 //! begun, the client's connection is reset instead, so that a truncated body never looks complete.
 //! If the client disconnects, the connection to the origin is closed. If the client has pipelined

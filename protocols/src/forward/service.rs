@@ -157,8 +157,9 @@ impl Forward {
             Some(Payload::Borrowed(body)) => forwarded.body(body),
             Some(Payload::Owned(body)) => forwarded.body(body),
         };
-        let Some(attempt) = self.choose(request, &mut reply) else {
-            return reply.error(Status::SERVICE_UNAVAILABLE);
+        let attempt = match self.choose(request, &mut reply) {
+            Ok(attempt) => attempt,
+            Err(status) => return reply.error(status),
         };
         let (origin, retry) = (attempt.id(), self.retry(request, &forwarded));
         reply.defer(|deferred, cx| {
@@ -170,10 +171,18 @@ impl Forward {
         })
     }
 
-    /// Chooses an origin for a request, unless its client is gone.
-    fn choose(&mut self, request: &Request<'_>, reply: &mut Reply<'_, '_>) -> Option<Attempt> {
-        let source = self.link(request)?.ip;
-        self.origins.choose(reply.turn().now(), source, &[])
+    /// Chooses an origin for a request.
+    ///
+    /// # Errors
+    /// The status of the response if the client is gone, or if no origin has room.
+    fn choose(
+        &mut self,
+        request: &Request<'_>,
+        reply: &mut Reply<'_, '_>,
+    ) -> Result<Attempt, Status> {
+        let source = self.link(request).ok_or(Status::CLIENT_CLOSED)?.ip;
+        let chosen = self.origins.choose(reply.turn().now(), source, &[]);
+        chosen.ok_or(Status::SERVICE_UNAVAILABLE)
     }
 
     /// What is kept to send a request to another origin.
@@ -192,8 +201,9 @@ impl Forward {
     fn stream(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered<Body> {
         let length = request.content_length();
         let forwarded = self.forwarded(request).stream(length);
-        let Some(attempt) = self.choose(request, &mut reply) else {
-            return reply.error(Status::SERVICE_UNAVAILABLE);
+        let attempt = match self.choose(request, &mut reply) {
+            Ok(attempt) => attempt,
+            Err(status) => return reply.error(status),
         };
         let origin = attempt.id();
         reply.defer_with_body(|deferred, cx| {

@@ -40,8 +40,8 @@ impl Status {
     pub(super) const SWITCHING_PROTOCOLS: Status = Status(101);
     /// 103 Early Hints, for [`Reply::interim`](super::Reply::interim).
     pub const EARLY_HINTS: Status = Status(103);
-    /// Only in logs: the client has left.
-    pub(super) const CLIENT_CLOSED: Status = Status(499);
+    /// Only in logs and metrics: the client has left.
+    pub(crate) const CLIENT_CLOSED: Status = Status(499);
 }
 
 statuses! {

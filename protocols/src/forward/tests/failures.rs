@@ -236,7 +236,7 @@ fn an_upload_that_has_waited_for_a_connection_has_its_whole_time_afterwards() {
 }
 
 #[test]
-fn a_request_of_a_client_whose_address_is_gone_is_not_forwarded() {
+fn a_request_of_a_client_whose_address_is_gone_is_not_forwarded_and_counts_as_4xx() {
     for body in ["", "Content-Length: 1\r\n\r\nx", "Content-Length: 20000\r\n\r\nx"] {
         let mut world = World::new();
         world.h.at_once(|h| {
@@ -245,5 +245,6 @@ fn a_request_of_a_client_whose_address_is_gone_is_not_forwarded() {
             h.reset(client);
         });
         assert!(world.h.try_accept(&origin()).is_none(), "{body:?}");
+        assert_eq!(world.metrics.counters().responses, [0, 0, 0, 1, 0], "{body:?}");
     }
 }

@@ -13,7 +13,7 @@ use sluicegate_reactor::testing::{Client as FarEnd, Harness, Remote, State};
 use sluicegate_reactor::{Address, Listen};
 
 use super::{Forward, ForwardOptions};
-use crate::http::{Http, HttpLimits};
+use crate::http::{Http, HttpLimits, HttpMetrics};
 
 const ORIGIN: &str = "10.0.0.1:80";
 
@@ -24,6 +24,7 @@ fn origin() -> Address {
 /// A proxy, with its origin under the control of the test.
 struct World {
     h: Harness<Http<Forward>>,
+    metrics: HttpMetrics,
 }
 
 impl World {
@@ -39,16 +40,18 @@ impl World {
 
     /// Connections to the origin are refused.
     fn without_origin(options: ForwardOptions, limits: HttpLimits) -> World {
+        let metrics = HttpMetrics::default();
         let h = Harness::build(
             &Listen::default(),
             |_| {},
             |reactor| {
                 let forward =
                     Forward::new(reactor, origin(), &options).expect("room for a connector");
-                reactor.register(Http::with(forward, limits))
+                let http = Http::with(forward, limits).with_metrics(Some(metrics.clone()));
+                reactor.register(http)
             },
         );
-        World { h }
+        World { h, metrics }
     }
 
     /// The origin's end of the next connection to it.
