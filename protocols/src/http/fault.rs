@@ -49,7 +49,8 @@ pub enum Fault {
     Memory,
     /// There are too many interim responses (1xx).
     InterimCount,
-    /// The response switches to another protocol (101), but the request did not ask for it.
+    /// The response switches to another protocol (101), but the request did not offer it, or the
+    /// response does not name it.
     Upgrade,
 }
 
@@ -76,7 +77,7 @@ impl fmt::Display for Fault {
             Fault::BodyLength => "the body is too long",
             Fault::Memory => "there is no memory left for the body",
             Fault::InterimCount => "there are too many interim responses",
-            Fault::Upgrade => "101 was sent without a request to upgrade",
+            Fault::Upgrade => "101 does not switch to what was offered",
         })
     }
 }

@@ -52,6 +52,35 @@ fn a_refused_upgrade_is_an_ordinary_response() {
 }
 
 #[test]
+fn an_upgrade_to_anything_but_what_was_offered_is_a_bad_gateway() {
+    let of = |fields: &str| {
+        let mut world = World::new();
+        let (client, far) = world.ask(get(ASKS));
+        world.h.feed(far, format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n"));
+        (world.response(client), world.h.state(far))
+    };
+    for fields in [
+        "",
+        "Connection: Upgrade\r\n",
+        "Upgrade:\r\n",
+        "Upgrade: ,\r\n",
+        "Upgrade: x\r\n",
+        "Upgrade: websocket/13\r\n",
+        "Upgrade: websocket, x\r\n",
+        "Upgrade: websocket\r\nUpgrade: x\r\n",
+    ] {
+        let (response, origin) = of(fields);
+        assert!(response.starts_with("HTTP/1.1 502 Bad Gateway\n"), "{fields:?}: {response}");
+        assert_eq!(origin, State::Reset, "{fields:?}");
+    }
+    for fields in ["Upgrade: WebSocket\r\n", "Upgrade: ,websocket,\r\n"] {
+        let (response, origin) = of(fields);
+        assert!(response.starts_with("HTTP/1.1 101 Switching"), "{fields:?}: {response}");
+        assert_eq!(origin, State::Open, "{fields:?}");
+    }
+}
+
+#[test]
 fn an_upgrade_ends_when_a_side_is_lost_or_silent() {
     for end in 0..3 {
         let mut world = World::new();

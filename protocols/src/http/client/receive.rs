@@ -12,6 +12,7 @@ use super::pool::Connections;
 use super::response::{Length, Response};
 use super::session::{Place, Running, Session, State};
 use crate::http::fault::Fault;
+use crate::http::grammar::{list, values};
 use crate::http::limits::MAX_HEADERS;
 use crate::http::sink::{Progress, Sink};
 use crate::http::trailers::Trailers;
@@ -298,7 +299,9 @@ impl<E: Exchange> Connections<E> {
         session: &mut Session<E>,
         response: &Response<'_>,
     ) -> ControlFlow<()> {
-        if !session.running.as_ref().is_some_and(|running| running.request.traits.upgrades) {
+        let protocols = values(response.headers(), "Upgrade").flat_map(list);
+        // RFC 9110, section 7.8.
+        if !session.running.as_ref().is_some_and(|running| running.request.offers(protocols)) {
             return refuse(cx, session, Fault::Upgrade);
         }
         // Until the connection is handed over, which clears the deadline.

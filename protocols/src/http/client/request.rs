@@ -3,7 +3,7 @@
 use sluicegate_reactor::fs::Region;
 use sluicegate_reactor::{Bytes, ConnId, Outgoing, Target as Origin, Turn};
 
-use crate::http::grammar::is_token;
+use crate::http::grammar::{field, is_token, list, values};
 use crate::http::request::Method;
 use crate::http::target::{Target, is_authority};
 use crate::http::writer::{Own, write_decimal, write_field};
@@ -214,6 +214,17 @@ impl Prepared {
         peer.request_drain();
     }
 
+    /// Whether it offers to upgrade to all of these protocols, and there is one.
+    pub(super) fn offers<'a>(&self, protocols: impl Iterator<Item = &'a [u8]>) -> bool {
+        let lines = self.head.split(|byte| *byte == b'\n');
+        let fields = lines.filter_map(|line| field(line.strip_suffix(b"\r")?));
+        let offered: Vec<_> = values(fields, "Upgrade").flat_map(list).collect();
+        let mut protocols = protocols.peekable();
+        self.traits.upgrades
+            && protocols.peek().is_some()
+            && protocols.all(|other| offered.iter().any(|one| one.eq_ignore_ascii_case(other)))
+    }
+
     /// Whether it may be sent to two connections, as far as it decides that.
     pub(super) fn is_repeatable(&self) -> bool {
         self.traits.is_idempotent && matches!(self.body, Body::None | Body::Bytes(_))
@@ -271,6 +282,25 @@ mod tests {
             let head = head(request).unwrap();
             assert!(head.ends_with(expected), "{head:?} {expected:?}");
         }
+    }
+
+    #[test]
+    fn a_request_offers_the_protocols_that_it_names_in_any_case_and_no_others() {
+        let request = Request::get("/upgrade:d").upgrade("a, B/1").upgrade("c").header("D", "d");
+        let prepared = request.prepare("h").unwrap();
+        for (protocols, expected) in [
+            (&["a"][..], true),
+            (&["c", "b/1", "A"], true),
+            (&[], false),
+            (&["b"], false),
+            (&["d"], false),
+            (&["a", "d"], false),
+        ] {
+            let protocols_named = protocols.iter().map(|protocol| protocol.as_bytes());
+            assert_eq!(prepared.offers(protocols_named), expected, "{protocols:?}");
+        }
+        let silent = Request::get("/").header("Upgrade", "a").prepare("h").unwrap();
+        assert!(!silent.offers([&b"a"[..]].into_iter()));
     }
 
     #[test]

@@ -50,7 +50,8 @@ fn connect(
     let echo = reactor.register(WebSockets::new(Echo { log: log.clone() }));
     let client = client::Client::new(reactor, &address, &ClientOptions::default()).expect("room");
     let (handshake, told) = (change(ClientHandshake::new(reactor)), Rc::new(Cell::new(None)));
-    let request = handshake.request("/socket");
+    // The HTTP client refuses upgrades that the request does not offer.
+    let request = handshake.request("/socket").upgrade("h2c");
     client.send(reactor, request, Opening { handshake, echo, told: told.clone() });
     h.run();
     let far = h.accept(&address);

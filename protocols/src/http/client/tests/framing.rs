@@ -186,7 +186,7 @@ const MALFORMED: &[Row<'_>] = &[
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
         ],
     ),
-    ("101 was sent without a request to upgrade", &["HTTP/1.1 101 Switching\r\n\r\n"]),
+    ("101 does not switch to what was offered", &["HTTP/1.1 101 Switching\r\n\r\n"]),
 ];
 
 #[test]
