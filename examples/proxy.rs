@@ -147,7 +147,7 @@ fn forward_by_name(options: &Options) -> Result<(), Failure> {
 /// Runs the proxy for HTTP.
 fn forward_requests(mut options: Options) -> Result<(), Failure> {
     let scheme = web::scheme(&mut options.server);
-    let forward = options.forward()?;
+    let (forward, limits) = (options.forward()?, options.http_limits());
     forward.check()?;
     let threads = 0..options.server.threads;
     let (inspect, inspecting): (Vec<_>, _) = threads.map(|_| mailbox()).unzip();
@@ -162,7 +162,8 @@ fn forward_requests(mut options: Options) -> Result<(), Failure> {
     let describe = |at: &Address| format!("proxy from {scheme}://{at} to {source}");
     let origins: Vec<_> = options.target.http.iter().map(|to| to.target.clone()).collect();
     opened.run_with(inspecting, describe, |shard, inspect, (_, metrics, _)| {
-        let http = http(shard, origins.clone(), &forward, (log.clone(), metrics))?;
+        let log = (log.clone(), metrics);
+        let http = http(shard, origins.clone(), &forward, limits.clone(), log)?;
         shard.attach(inspect, http);
         Ok(http)
     })
@@ -173,6 +174,7 @@ pub(crate) fn http(
     reactor: &mut Reactor,
     origins: Vec<Target>,
     options: &ForwardOptions,
+    limits: HttpLimits,
     (log, metrics): (Option<AccessLog>, Option<HttpMetrics>),
 ) -> io::Result<HandlerId<Http<Front>>> {
     let client = &options.client;
@@ -181,7 +183,7 @@ pub(crate) fn http(
     let attempts = u32::try_from(origins.len()).unwrap_or(u32::MAX);
     let trying = (client.waiting_timeout + connecting).saturating_mul(attempts);
     let most = trying.saturating_add(client.response_timeout);
-    let limits = HttpLimits { response_timeout: most, ..HttpLimits::default() };
+    let limits = HttpLimits { response_timeout: most, ..limits };
     let forward = Forward::balanced(reactor, origins, options)?;
     Ok(reactor.register(Http::with(Front { forward, log }, limits).with_metrics(metrics)))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 use sluicegate_protocols::forward::{FieldChanges, ForwardOptions, HostField, Provenance};
+use sluicegate_protocols::http::HttpLimits;
 use sluicegate_protocols::http::client::ClientOptions;
 use sluicegate_protocols::proxy_protocol::Version;
 use sluicegate_reactor::{Connect, Limits};
@@ -44,8 +45,6 @@ immediately.";
 pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) target: Forwarded,
-    #[command(flatten)]
-    pub(crate) balancing: Balancing,
     /// Time limit for connecting to one target. A TLS handshake may take another 10 s. When either
     /// time has passed, the next target is tried.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = common::units::time)]
@@ -59,9 +58,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "VERSION", conflicts_with = "http")]
     pub(crate) send_proxy: Option<SendProxy>,
     #[command(flatten)]
+    pub(crate) balancing: Balancing,
+    #[command(flatten)]
     upstream_tls: UpstreamTls,
     #[command(flatten)]
-    fields: Fields,
+    messages: Messages,
     #[command(flatten)]
     pub(crate) log: Log,
     #[command(flatten)]
@@ -107,10 +108,10 @@ impl From<SendProxy> for Version {
     }
 }
 
-/// Changes to HTTP messages.
+/// How HTTP messages are forwarded.
 #[derive(Args)]
-#[command(next_help_heading = "Header fields")]
-struct Fields {
+#[command(next_help_heading = "HTTP")]
+struct Messages {
     /// Header field for requests, such as `X-Frontend: a`, which replaces the client's. Without a
     /// value, as in `Authorization:`, the field is removed. May be repeated.
     #[arg(long, value_name = "NAME:[VALUE]", value_parser = header)]
@@ -131,6 +132,10 @@ struct Fields {
     /// Send the name of the target as Host, instead of the client's Host.
     #[arg(long, conflicts_with_all = ["to", "to_file", "sni"])]
     change_host: bool,
+    /// Maximum length of a request body; longer ones get 413. By default only the target decides.
+    #[arg(long, value_name = "SIZE", conflicts_with_all = ["to", "to_file", "sni"])]
+    #[arg(value_parser = common::units::size)]
+    max_body: Option<u64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -188,6 +193,10 @@ impl Options {
         Ok(Connect { timeout, limits, transport, ..Connect::default() })
     }
 
+    pub(crate) fn http_limits(&self) -> HttpLimits {
+        HttpLimits { body: self.messages.max_body.unwrap_or(u64::MAX), ..HttpLimits::default() }
+    }
+
     pub(crate) fn forward(&self) -> Result<ForwardOptions, Failure> {
         check_schemes(&self.target.http)?;
         let connect = self.connect(&self.target.http)?;
@@ -197,8 +206,8 @@ impl Options {
         if let Some(idle) = client.connect.limits.idle {
             (client.response_timeout, client.body_timeout) = (idle, idle);
         }
-        let Fields { header_up, header_down, x_forwarded, client_address, change_host } =
-            &self.fields;
+        let Messages { header_up, header_down, x_forwarded, client_address, change_host, .. } =
+            &self.messages;
         if header_up.iter().any(|(name, _)| name.eq_ignore_ascii_case("Host")) {
             return Err("--header-up cannot replace Host; --change-host sends the target's".into());
         }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::Parser;
 use log::Level;
-use sluicegate_protocols::forward::ForwardOptions;
 use sluicegate_protocols::http::Http;
 use sluicegate_protocols::raw::relay::Relay;
 use sluicegate_protocols::upstreams::{Balancer, BalancerOptions};
@@ -186,18 +185,24 @@ fn the_end_of_the_drain_time_resets_both_sides_of_a_relay() {
     assert_eq!((h.state(client), h.state(target)), (State::Reset, State::Reset));
 }
 
-/// The proxy for HTTP, as the example makes it.
-fn http(reactor: &mut Reactor, back: &Address) -> HandlerId<Http<Front>> {
-    example::http(reactor, vec![Target::from(back)], &ForwardOptions::default(), (None, None))
-        .expect("a new reactor has room")
+/// The proxy for HTTP with these options, as the example makes it, and its origin, to which
+/// connections are refused.
+fn with_options(options: &[&str]) -> (Harness<Http<Front>>, Address) {
+    let back = Address::from(SocketAddr::from(([10, 0, 0, 1], 80)));
+    let command = ["proxy", "--http", "10.0.0.1:80"].iter().chain(options);
+    let options = Options::try_parse_from(command).expect("valid options");
+    let make = |reactor: &mut Reactor| {
+        let Ok(forward) = options.forward() else { panic!("invalid options") };
+        let (to, limits) = (vec![Target::from(&back)], options.http_limits());
+        example::http(reactor, to, &forward, limits, (None, None)).expect("a new reactor has room")
+    };
+    (Harness::build(&Listen::default(), |_| {}, make), back)
 }
 
 #[test]
 fn an_origin_that_fails_is_logged_once_a_second_with_the_number_of_other_failures() {
-    let back = Address::from(SocketAddr::from(([10, 0, 0, 1], 80)));
     let logged = logged::logged_in(Level::Warn, || {
-        let make = |reactor: &mut Reactor| http(reactor, &back);
-        let mut h = Harness::build(&Listen::default(), |_| {}, make);
+        let (mut h, _) = with_options(&[]);
         let client = h.open();
         for second in 0..2 {
             for _ in 0..3 {
@@ -215,24 +220,16 @@ fn an_origin_that_fails_is_logged_once_a_second_with_the_number_of_other_failure
     );
 }
 
-/// The proxy for HTTP with these options, and its origin.
-fn with_options(options: &[&str]) -> (Harness<Http<Front>>, Address) {
-    let back = Address::from(SocketAddr::from(([10, 0, 0, 1], 80)));
-    let command = ["proxy", "--http", "10.0.0.1:80"].iter().chain(options);
-    let options = Options::try_parse_from(command).expect("valid options");
-    let make = |reactor: &mut Reactor| {
-        let Ok(forward) = options.forward() else { panic!("invalid options") };
-        example::http(reactor, vec![Target::from(&back)], &forward, (None, None))
-            .expect("a new reactor has room")
-    };
-    let mut h = Harness::build(&Listen::default(), |_| {}, make);
+/// The same with an origin that listens.
+fn with_origin(options: &[&str]) -> (Harness<Http<Front>>, Address) {
+    let (mut h, back) = with_options(options);
     h.set_remote(&back, Remote::Listens);
     (h, back)
 }
 
 #[test]
 fn any_number_of_endless_responses_leave_connections_to_the_origin_for_others() {
-    let (mut h, back) = with_options(&[]);
+    let (mut h, back) = with_origin(&[]);
     for stream in 0..300 {
         let client = h.open();
         h.feed(client, "GET /events HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -244,7 +241,7 @@ fn any_number_of_endless_responses_leave_connections_to_the_origin_for_others() 
 
 #[test]
 fn a_target_with_its_number_of_endless_responses_gets_no_more_requests() {
-    let (mut h, back) = with_options(&["--per-target", "2"]);
+    let (mut h, back) = with_origin(&["--per-target", "2"]);
     for _ in 0..2 {
         let client = h.open();
         h.feed(client, "GET /events HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -254,4 +251,28 @@ fn a_target_with_its_number_of_endless_responses_gets_no_more_requests() {
     h.feed(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert!(h.sent(client).starts_with(b"HTTP/1.1 503 "));
     assert!(h.try_accept(&back).is_none());
+}
+
+#[test]
+fn a_request_body_has_the_limit_that_was_given_and_no_other() {
+    for framing in
+        ["Content-Length: 5000000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n12a05f200\r\n"]
+    {
+        let request = format!("PUT / HTTP/1.1\r\nHost: h\r\n{framing}x");
+        let (mut h, back) = with_origin(&[]);
+        let client = h.open();
+        h.feed(client, &request);
+        let far = h.accept(&back);
+        let sent = h.sent(far);
+        assert!(sent.ends_with(b"\r\n\r\nx") || sent.ends_with(b"1\r\nx\r\n"), "{sent:?}");
+        assert_eq!(h.sent(client), "", "{framing:?}");
+
+        let (mut h, back) = with_origin(&["--max-body", "4G"]);
+        let client = h.open();
+        h.feed(client, &request);
+        assert!(h.sent(client).starts_with(b"HTTP/1.1 413 "), "{framing:?}");
+        if let Some(far) = h.try_accept(&back) {
+            assert_eq!(h.state(far), State::Reset, "{framing:?}");
+        }
+    }
 }

@@ -28,7 +28,8 @@
 //! - Bodies are streamed in both directions. A known length stays known, and a chunked body stays
 //!   chunked, with its trailers if the head has announced them. Backpressure works in both
 //!   directions: while one connection is full, the other is not read. Long bodies of known length
-//!   are [relayed](sluicegate_reactor::Peer::relay_part) by the reactor.
+//!   are [relayed](sluicegate_reactor::Peer::relay_part) by the reactor. Those of requests get 413
+//!   if they exceed [`HttpLimits::body`](crate::http::HttpLimits::body), 1 GiB by default.
 //! - Interim responses such as 103 are forwarded.
 //! - An accepted [upgrade](ForwardOptions::upgrades), such as that of a WebSocket, joins the two
 //!   connections.
