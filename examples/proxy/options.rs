@@ -25,8 +25,10 @@ Examples:
                                           balance HTTP requests, and eject servers that fail
   proxy --http localhost:3000 --access-log -
                                           forward HTTP requests, and print one line per request
-  proxy --http unix:/run/app.sock --x-forwarded replace --header-up Authorization:
-                                          be the outermost proxy, and do not forward passwords
+  proxy --http unix:/run/app.sock --header-up Authorization:
+                                          forward HTTP requests without passwords
+  proxy --http localhost:3000 --x-forwarded append
+                                          stand behind another proxy, and keep the client's address
   proxy --to tls://db.example:5433 --upstream-ca ca.pem
                                           encrypt connections, and verify the target
   proxy --port 443 --bind :: --sni a.example=10.0.0.1:443 --sni '*=10.0.0.2:443'
@@ -123,8 +125,9 @@ struct Messages {
     #[arg(conflicts_with_all = ["to", "to_file", "sni"])]
     header_down: Vec<(String, String)>,
     /// How to handle the fields X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host of clients.
+    /// The field Forwarded is passed; `--header-up Forwarded:` removes it.
     #[arg(long, value_name = "MODE", conflicts_with_all = ["to", "to_file", "sni"])]
-    #[arg(value_enum, default_value_t = Mode::Append)]
+    #[arg(value_enum, default_value_t = Mode::Replace)]
     x_forwarded: Mode,
     /// Name of a field in which the target gets the client's address, such as X-Real-IP.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["to", "to_file", "sni"])]
@@ -140,9 +143,10 @@ struct Messages {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Mode {
-    /// Append the client to the list, for a proxy behind other proxies.
+    /// Append the client to the list, and keep the others: for a proxy that only other proxies can
+    /// reach. Clients could forge them.
     Append,
-    /// Replace the client's fields, for the outermost proxy.
+    /// Replace the client's fields: for the outermost proxy.
     Replace,
     /// Forward the fields unchanged.
     Pass,

@@ -276,3 +276,22 @@ fn a_request_body_has_the_limit_that_was_given_and_no_other() {
         }
     }
 }
+
+#[test]
+fn clients_cannot_say_where_they_come_from_unless_an_option_says_so() {
+    for (options, expected) in [
+        (&[][..], "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n"),
+        (
+            &["--x-forwarded=append"],
+            "X-Forwarded-For: 1.2.3.4, 127.0.0.1\r\nX-Forwarded-Proto: https\r\n",
+        ),
+    ] {
+        let (mut h, back) = with_origin(options);
+        let client = h.open();
+        let said = "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n";
+        h.feed(client, format!("GET / HTTP/1.1\r\nHost: h\r\n{said}\r\n"));
+        let far = h.accept(&back);
+        let request = String::from_utf8(h.take(far).into()).expect("text");
+        assert!(request.contains(expected), "{request}");
+    }
+}

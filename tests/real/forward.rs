@@ -74,7 +74,7 @@ fn the_options_for_fields_reach_both_sides_and_requests_are_logged() {
     let dir = tempdir().expect("a new directory");
     let log = dir.path().join("log");
     let mut proxy = example("proxy");
-    proxy.args(["--http", &at, "--x-forwarded=replace", "--client-address=X-Real-IP"]);
+    proxy.args(["--http", &at, "--client-address=X-Real-IP"]);
     proxy.args(["--header-up=Authorization:", "--header-up=X-Frontend: a", "--change-host"]);
     proxy.args(["--header-down=Server:", "--header-down=X-Frame-Options: DENY", "--access-log"]);
     let mut proxy = Server::start(proxy.arg(&log));

@@ -8,11 +8,10 @@ use crate::upstreams::UpstreamsOptions;
 /// ```
 /// use sluicegate_protocols::forward::{ForwardOptions, HostField, Provenance};
 ///
-/// // The outermost proxy: what clients say of themselves is replaced.
+/// // Behind another proxy, which replaces what clients say of themselves.
 /// let options = ForwardOptions {
 ///     host: HostField::Origin,
-///     x_forwarded: Provenance::Replace,
-///     forwarded: Provenance::Replace,
+///     x_forwarded: Provenance::Append,
 ///     ..ForwardOptions::default()
 /// };
 /// ```
@@ -27,9 +26,10 @@ pub struct ForwardOptions {
     /// The `Host` that the origin gets. Default: the client's.
     pub host: HostField,
     /// What happens to `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`. Default:
-    /// [`Append`](Provenance::Append).
+    /// [`Replace`](Provenance::Replace).
     pub x_forwarded: Provenance,
-    /// What happens to `Forwarded` (RFC 7239). Default: [`Pass`](Provenance::Pass).
+    /// What happens to `Forwarded` (RFC 7239). Default: [`Pass`](Provenance::Pass). If the origin
+    /// trusts this field, [replace](Provenance::Replace) it.
     pub forwarded: Provenance,
     /// The name of a field in which the origin gets the IP address of the client, such as
     /// `X-Real-IP`. It replaces the field that the client sends, if any. On a Unix socket its value
@@ -106,10 +106,13 @@ pub enum Provenance {
     /// The address of the client is appended to the list in the request. Protocol and host describe
     /// the connection to the first proxy: they are added only if they are absent.
     ///
-    /// A client can forge these fields. With one proxy, the origin can trust only the last element
-    /// of the list; with several trusted proxies in a row, it can trust one element per proxy.
+    /// This is for a proxy that only other proxies can reach, of which the first one replaces the
+    /// fields. A client that reaches this one itself can forge them, including the protocol and the
+    /// host; then the origin can trust only the last element of the list.
     Append,
-    /// The client's fields are replaced, so the origin can trust the fields that it gets.
+    /// The client's fields are replaced, so the origin can trust the fields that it gets. This is
+    /// for the outermost proxy. Behind another one, the fields name that proxy instead of the
+    /// client.
     Replace,
     /// The client's fields are forwarded unchanged.
     Pass,
@@ -121,7 +124,7 @@ impl Default for ForwardOptions {
             client: ClientOptions::default(),
             upstreams: UpstreamsOptions::default(),
             host: HostField::Keep,
-            x_forwarded: Provenance::Append,
+            x_forwarded: Provenance::Replace,
             forwarded: Provenance::Pass,
             client_address: None,
             request_fields: FieldChanges::default(),

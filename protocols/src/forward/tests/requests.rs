@@ -148,6 +148,8 @@ fn what_a_client_says_about_its_own_origin_is_appended_to_replaced_or_passed_on(
     let expected = "X-Forwarded-For: 127.0.0.1\nX-Forwarded-Proto: http\nX-Forwarded-Host: h\n\
                     Forwarded: for=127.0.0.1;host=\"h\";proto=http\n\n";
     assert_eq!(replaced, format!("GET / HTTP/1.1\nHost: h\n{expected}"));
+    let by_default = with(ForwardOptions::default(), said);
+    assert_eq!(by_default, of(Provenance::Replace, Provenance::Pass));
     let passed = of(Provenance::Pass, Provenance::Pass);
     let said = said.replace("\r\n", "\n");
     assert_eq!(passed, format!("GET / HTTP/1.1\nHost: h\n{said}\n"));
@@ -168,7 +170,8 @@ fn the_origin_is_told_that_the_client_is_secure() {
 #[test]
 fn a_client_cannot_remove_what_proxies_add() {
     let fields = "Connection: X-Forwarded-For, Via, Host\r\nX-Forwarded-For: 1.2.3.4\r\n";
-    let request = with(ForwardOptions::default(), fields);
+    let x_forwarded = Provenance::Append;
+    let request = with(ForwardOptions { x_forwarded, ..ForwardOptions::default() }, fields);
     let expected = "GET / HTTP/1.1\nHost: h\nX-Forwarded-For: 1.2.3.4, 127.0.0.1\n";
     assert!(request.starts_with(expected), "{request}");
 }
