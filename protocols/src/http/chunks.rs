@@ -65,7 +65,8 @@ impl ChunkDecoder {
                 }
                 Expected::Size => {
                     let Some(line) = take_line(input)? else { return Ok(Chunk::Incomplete) };
-                    let size = size(line).ok_or(Fault::ChunkSize)?;
+                    let text = if limits.pads_sizes { line.trim_ascii_end() } else { line };
+                    let size = size(text).ok_or(Fault::ChunkSize)?;
                     self.overhead += line.len() as u64 + 4;
                     self.body = self.body.saturating_add(size);
                     if self.body > limits.body {
@@ -375,7 +376,7 @@ mod tests {
 
     #[test]
     fn row_5_without_a_cap_a_size_of_all_digits_is_a_size() {
-        let limits = ChunkLimits { body: u64::MAX, trailers: 0 };
+        let limits = ChunkLimits { body: u64::MAX, trailers: 0, pads_sizes: false };
         let mut input = &b"ffffffffffffffff\r\n"[..];
         let chunk = ChunkDecoder::default().next(&mut input, limits);
         assert_eq!(chunk, Ok(Chunk::Data(u64::MAX)));

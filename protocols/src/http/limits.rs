@@ -113,11 +113,13 @@ pub(super) struct ChunkLimits {
     pub(super) body: u64,
     /// The longest trailer section, in bytes.
     pub(super) trailers: usize,
+    /// Whether spaces and tabs may follow a size.
+    pub(super) pads_sizes: bool,
 }
 
 impl HttpLimits {
     /// Those on a chunked body.
     pub(super) fn chunks(&self) -> ChunkLimits {
-        ChunkLimits { body: self.body, trailers: self.head }
+        ChunkLimits { body: self.body, trailers: self.head, pads_sizes: false }
     }
 }

@@ -110,8 +110,8 @@
 //! LF, if `Content-Length` is repeated or accompanied by `Transfer-Encoding`, or if a transfer
 //! coding other than `chunked` is used. RFC 9112 would let a recipient decide which of the two
 //! fields counts; a proxy and its origin that decide differently can be made to confuse two
-//! responses. Only one thing is accepted that the grammar does not have: a status line that ends
-//! after the code.
+//! responses. Two things are accepted that the grammar does not have, because servers send them: a
+//! status line that ends after the code, and spaces behind the size of a chunk.
 //!
 //! [`Peer::pause`]: sluicegate_reactor::Peer::pause
 //! [`Reactor`]: sluicegate_reactor::Reactor

@@ -97,6 +97,6 @@ impl ClientOptions {
     }
 
     pub(super) fn chunks(&self) -> ChunkLimits {
-        ChunkLimits { body: u64::MAX, trailers: self.head }
+        ChunkLimits { body: u64::MAX, trailers: self.head, pads_sizes: true }
     }
 }

@@ -22,6 +22,11 @@ const STAY: &[Row<'_>] = &[
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;a=b\r\nllo\r\n0\r\n\r\n",
         &["200", "body hello"],
     ),
+    (
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2 \r\nhe\r\n3;a=b\t  \r\nllo\r\n0   \r\n\r\n",
+        &["200", "body hello"],
+    ),
     ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n", &["200", "body "]),
     ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\na", &["200", "body a"]),
     (
@@ -203,7 +208,10 @@ fn row_47_a_malformed_head_is_no_response() {
 #[test]
 fn rows_5_to_7_a_malformed_chunked_body_is_no_response() {
     for (fault, bodies) in [
-        ("the size of a chunk is malformed", &["g\r\n", "\r\n", "5;\r\n", "-1\r\n", "0x5\r\n"][..]),
+        (
+            "the size of a chunk is malformed",
+            &["g\r\n", "\r\n", " \r\n", " 5\r\n", "5 5\r\n", "5;\r\n", "-1\r\n", "0x5\r\n"][..],
+        ),
         ("a chunk does not end with CRLF", &["1\r\nab\r\n0\r\n\r\n", "1\r\na\n"]),
         ("a line does not end with CRLF", &["1\n", "0\r\n\n"]),
         ("there is a control character between chunks", &["1;a=\"\0\"\r\n", "0\r\nA: \0\r\n"]),
