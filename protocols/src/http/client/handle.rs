@@ -45,9 +45,9 @@ impl<E: Exchange> Client<E> {
     /// The request is sent on the most recently used idle connection. If none is idle, a new one is
     /// opened. If the limit on connections is reached, the request waits for one.
     ///
-    /// If the origin closes a reused connection before the first byte of the response, the request
-    /// is retried once on a new connection, provided that its method is idempotent and its body is
-    /// empty or in memory. Any other failure is reported.
+    /// If the origin closes a reused connection before the first byte of the response, or sends 408
+    /// and closes it, the request is retried once on a new connection, provided that its method is
+    /// idempotent and its body is empty or in memory. Any other failure is reported.
     pub fn send(&self, cx: &mut Turn, request: Request, exchange: E) -> ExchangeId {
         self.start(cx, request, exchange).0
     }

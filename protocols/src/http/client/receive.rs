@@ -71,7 +71,10 @@ impl<E: Exchange> Connections<E> {
         session: &mut Session<E>,
         input: &mut Input<'_>,
     ) -> ControlFlow<()> {
-        let State::Head { scan, .. } = &mut session.state else { return ControlFlow::Break(()) };
+        let State::Head { scan, interims } = &mut session.state else {
+            return ControlFlow::Break(());
+        };
+        let is_first = *interims == 0;
         let head = self.shared.options.head;
         let end = match scan.find_end(input, head, head) {
             Ok(Some(end)) => end,
@@ -86,6 +89,10 @@ impl<E: Exchange> Connections<E> {
         let is_to_head = running.request.traits.is_head;
         match Response::parse(head, slots, is_to_head, cx.id()) {
             Err(fault) => refuse(cx, session, fault),
+            Ok(response) if is_first && response.is_idle_timeout() && running.may_repeat() => {
+                fail(cx, session, Cause::Closed);
+                ControlFlow::Break(())
+            }
             Ok(response) if response.status().code() == 101 => self.upgrade(cx, session, &response),
             Ok(response) if response.status().is_interim() => {
                 running.exchange.on_interim(cx, &response);

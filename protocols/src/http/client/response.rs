@@ -144,6 +144,12 @@ impl<'a> Response<'a> {
         self.connection
     }
 
+    /// Whether an origin that closes an idle connection may have sent it, before it received a
+    /// request (RFC 9110, section 15.5.9).
+    pub(super) fn is_idle_timeout(&self) -> bool {
+        self.status == Status::REQUEST_TIMEOUT && !self.keeps_alive
+    }
+
     pub(super) fn length(&self) -> Length {
         self.length
     }

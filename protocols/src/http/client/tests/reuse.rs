@@ -212,6 +212,46 @@ fn row_48_a_request_is_not_sent_again_once_a_byte_of_the_response_has_come() {
     assert_eq!(world.h.try_accept(&origin()), None);
 }
 
+const TIMEOUT: &str = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn a_request_that_meets_a_408_of_an_idle_connection_is_sent_again_once() {
+    let with_body = "HTTP/1.1 408 \r\nConnection: close\r\nContent-Length: 4\r\n\r\nlate";
+    for timeout in [TIMEOUT, with_body, "HTTP/1.0 408 Request Time-out\r\n\r\n"] {
+        let (mut world, far) = with_idle(&ClientOptions::default());
+        world.h.at_once(|h| {
+            h.feed(far, timeout);
+            h.finish(far);
+            let probe = probe(&world.log, WHOLE, &world.streams);
+            world.client.send(h.reactor(), Request::get("/"), probe);
+        });
+        let far = world.accept();
+        assert_eq!(world.h.sent(far), REQUEST);
+        assert_eq!(world.told(), [""; 0]);
+        world.h.feed(far, timeout);
+        world.h.finish(far);
+        assert_eq!(world.told()[0], "408", "it is the response on a new connection");
+        assert_eq!(world.h.try_accept(&origin()), None);
+    }
+}
+
+#[test]
+fn a_408_is_the_response_if_it_can_be_to_no_other_request() {
+    let answers = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
+    let begun = "HTTP/1.1 102 Processing\r\n\r\n".to_owned() + TIMEOUT;
+    for (request, response) in [
+        (Request::new(Method::Post, "/"), TIMEOUT),
+        (Request::get("/"), answers),
+        (Request::get("/"), &begun),
+    ] {
+        let (mut world, far) = with_idle(&ClientOptions::default());
+        world.send(request, WHOLE);
+        world.h.feed(far, response);
+        assert!(world.told().contains(&"408".to_owned()), "{response:?}");
+        assert_eq!(world.h.try_accept(&origin()), None);
+    }
+}
+
 #[test]
 fn a_late_response_is_not_asked_for_again() {
     let (mut world, _) = with_idle(&ClientOptions::default());
