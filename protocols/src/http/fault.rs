@@ -18,7 +18,7 @@ pub enum Fault {
     HeadLength,
     /// There are too many header fields.
     FieldCount,
-    /// The status line is malformed, or its version is neither 1.0 nor 1.1.
+    /// The status line is malformed, or its version is not 1.x.
     StatusLine,
     /// A header field is malformed.
     Field,

@@ -9,7 +9,7 @@ use sluicegate_reactor::{Context, Input, Payload};
 use super::error::Cause;
 use super::exchange::{Exchange, Take};
 use super::pool::Connections;
-use super::response::{Length, Response};
+use super::response::{Length, Response, with_known_version};
 use super::session::{Place, Running, Session, State};
 use crate::http::fault::Fault;
 use crate::http::grammar::{list, values};
@@ -83,11 +83,12 @@ impl<E: Exchange> Connections<E> {
         };
         let (head, _) = input.bytes().split_at(end);
         input.consume(end);
+        let head = with_known_version(head);
         let Some(running) = &mut session.running else { return ControlFlow::Break(()) };
         let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let slots = &mut slots[..self.shared.options.headers.min(MAX_HEADERS)];
         let is_to_head = running.request.traits.is_head;
-        match Response::parse(head, slots, is_to_head, cx.id()) {
+        match Response::parse(&head, slots, is_to_head, cx.id()) {
             Err(fault) => refuse(cx, session, fault),
             Ok(response) if is_first && response.is_idle_timeout() && running.may_repeat() => {
                 fail(cx, session, Cause::Closed);

@@ -1,5 +1,6 @@
 //! The response that an exchange gets, and its framing (RFC 9112, section 6.3).
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use httparse::Header;
@@ -42,6 +43,16 @@ impl Length {
             Length::UntilClose => Some(u64::MAX),
         }
     }
+}
+
+/// The head of a response of version 1.2 to 1.9 as one of version 1.1, the highest that is known
+/// here (RFC 9110, section 2.5).
+pub(super) fn with_known_version(head: &[u8]) -> Cow<'_, [u8]> {
+    let mut head = Cow::Borrowed(head);
+    if let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', ..] = *head {
+        head.to_mut()[7] = b'1';
+    }
+    head
 }
 
 impl<'a> Response<'a> {
@@ -97,7 +108,7 @@ impl<'a> Response<'a> {
         self.status
     }
 
-    /// The protocol version.
+    /// The protocol version. Versions from 1.2 to 1.9 count as 1.1.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version

@@ -15,6 +15,8 @@ const STAY: &[Row<'_>] = &[
     ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", &["200", "body "]),
     ("HTTP/1.1 200\r\ncontent-length:\t5 \r\n\r\nhello", &["200", "body hello"]),
     ("HTTP/1.1 999 \r\nContent-Length: 1\r\n\r\na", &["999", "body a"]),
+    ("HTTP/1.2 200 OK\r\nContent-Length: 1\r\n\r\na", &["200", "body a"]),
+    ("HTTP/1.9 200\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &["200", "body "]),
     ("HTTP/1.1 204 No Content\r\n\r\n", &["204", "body "]),
     ("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", &["204", "body "]),
     ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", &["304", "body "]),
@@ -135,7 +137,7 @@ const MALFORMED: &[Row<'_>] = &[
         &[
             "\r\nHTTP/1.1 200 OK\r\n\r\n",
             "http/1.1 200 OK\r\n\r\n",
-            "HTTP/1.2 200 OK\r\n\r\n",
+            "HTTP/1.23 200 OK\r\n\r\n",
             "HTTP/2.0 200 OK\r\n\r\n",
             "HTTP/0.9 200 OK\r\n\r\n",
             "HTTP/1.1 20 OK\r\n\r\n",
