@@ -139,6 +139,11 @@ struct Messages {
     #[arg(long, value_name = "SIZE", conflicts_with_all = ["to", "to_file", "sni"])]
     #[arg(value_parser = common::units::size)]
     max_body: Option<u64>,
+    /// Maximum length of the head of a response, which may have 256 fields. If it is longer, the
+    /// client gets 502.
+    #[arg(long, value_name = "SIZE", default_value = "32K")]
+    #[arg(value_parser = common::units::size, conflicts_with_all = ["to", "to_file", "sni"])]
+    max_response_head: u64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -204,9 +209,14 @@ impl Options {
     pub(crate) fn forward(&self) -> Result<ForwardOptions, Failure> {
         check_schemes(&self.target.http)?;
         let connect = self.connect(&self.target.http)?;
-        // Each client has at most one, and --per-target limits them too.
-        let connections = usize::MAX;
-        let mut client = ClientOptions { connect, connections, ..ClientOptions::default() };
+        let mut client = ClientOptions {
+            connect,
+            // Each client has at most one, and --per-target limits them too.
+            connections: usize::MAX,
+            head: u32::try_from(self.messages.max_response_head).unwrap_or(u32::MAX) as usize,
+            headers: 256,
+            ..ClientOptions::default()
+        };
         if let Some(idle) = client.connect.limits.idle {
             (client.response_timeout, client.body_timeout) = (idle, idle);
         }

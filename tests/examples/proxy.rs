@@ -295,3 +295,27 @@ fn clients_cannot_say_where_they_come_from_unless_an_option_says_so() {
         assert!(request.contains(expected), "{request}");
     }
 }
+
+#[test]
+fn a_response_may_have_256_fields_and_a_head_as_long_as_an_option_says() {
+    let fields =
+        |count: usize, length: usize| format!("A: {}\r\n", "b".repeat(length)).repeat(count);
+    for (options, fields, status) in [
+        (&[][..], fields(255, 1), "200 OK"),
+        (&[], fields(256, 1), "502 Bad Gateway"),
+        (&[], fields(8, 4000), "200 OK"),
+        (&[], fields(10, 4000), "502 Bad Gateway"),
+        (&["--max-response-head", "1M"], fields(250, 4000), "200 OK"),
+    ] {
+        let (mut h, back) = with_origin(options);
+        let client = h.open();
+        h.set_room(client, 2_000_000);
+        h.feed(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let far = h.accept(&back);
+        let response = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{fields}\r\n");
+        h.feed(far, &response);
+        let sent = String::from_utf8(h.take(client).into()).expect("text");
+        assert!(sent.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{} bytes", response.len());
+        assert_eq!(sent.contains(&fields), status == "200 OK", "{} bytes", response.len());
+    }
+}

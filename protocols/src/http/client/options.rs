@@ -83,7 +83,7 @@ impl ClientOptions {
             send_segments: usize::MAX,
             send_files: usize::MAX,
             // The client leaves unread an incomplete head or a short body.
-            max_unread: own.max_unread.max(self.head + 1).max(own.receive_direct + 1),
+            max_unread: own.max_unread.max(self.head.saturating_add(1)).max(own.receive_direct + 1),
             idle: Some(self.body_timeout),
             receive_most: own.receive_most.min(RECEIVE_MOST),
             ..own.clone()
