@@ -49,7 +49,7 @@ pub struct ForwardOptions {
     /// Request bodies of known length up to this many bytes are received before they are forwarded,
     /// so that a slow client does not occupy a connection to the origin. The listener's limit
     /// [`receive_exact`](sluicegate_reactor::Limits::receive_exact) applies too: longer bodies are
-    /// streamed. Default 16 KiB.
+    /// streamed, and their requests are not sent again if a connection fails. Default 16 KiB.
     pub whole_body: usize,
 }
 
