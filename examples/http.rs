@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 
 use sluicegate_protocols::access_log::AccessLog;
 use sluicegate_protocols::auth::{BasicAuth, Checked, Users};
-use sluicegate_protocols::files::{Files, Upload};
+use sluicegate_protocols::files::{Changes, Files, Upload};
 use sluicegate_protocols::http::{Answered, Http, LogRecord, Middleware, Reply, Request, Service};
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Address, Handle, PostError, Receive, Sessions, mailbox};
@@ -116,14 +116,15 @@ pub(crate) fn main() -> ExitCode {
         let log = options.log.start()?;
         let threads = 0..options.server.threads;
         let (threads, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
-        let again = options.clone();
+        let (again, changes) = (options.clone(), Changes::default());
         let mut parts: Vec<Read> = vec![Box::new(move || reload(&again, &threads))];
         let path = options.log.access_log.as_deref();
         parts.extend(log.as_ref().zip(path).map(|(log, path)| http_options::reopen(log, path)));
         *options.server.reload.lock().unwrap_or_else(PoisonError::into_inner) = parts;
         let describe = |at: &Address| format!("{scheme}://{at}{} serves {dir}", options.path());
         opened.run_with(mailboxes, describe, |shard, reloads, extra| {
-            let files = Files::new(shard, &options.dir, options.files())?;
+            let files =
+                Files::new(shard, &options.dir, options.files())?.with_changes(changes.clone());
             let (done, checked) = mailbox();
             let auth =
                 users.clone().map(|users| BasicAuth::new("files", users, workers.clone(), done));

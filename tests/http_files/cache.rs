@@ -1,8 +1,70 @@
 //! What is kept of files, and when a change is seen.
 
+use sluicegate_protocols::files::{Changes, Upload};
+use sluicegate_protocols::http::{Answered, Middleware, Reply, Request, Service};
+use sluicegate_reactor::fs::CreateOptions;
 use sluicegate_reactor::testing::Step;
 
+use super::uploads::put;
 use super::*;
+
+/// The same files for two threads. Changes go to the first one, and requests with a query to the
+/// second one.
+struct Threads([Files; 2]);
+
+impl Middleware for Threads {
+    type Inner = Files;
+
+    fn inner(&self) -> &Files {
+        &self.0[0]
+    }
+
+    fn inner_mut(&mut self) -> &mut Files {
+        &mut self.0[0]
+    }
+
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
+        self.0[usize::from(request.query().is_some())].call(request, reply)
+    }
+}
+
+#[test]
+fn a_thread_sees_the_uploads_and_deletions_of_another_one_at_once() {
+    let mut site = Harness::build(
+        &Listen::default(),
+        |disk| {
+            disk.put_file("/www/a", b"old", OLD);
+            disk.put_file("/www/other", b"other", OLD);
+        },
+        |reactor| {
+            let upload = Some(CreateOptions::default());
+            let options = FilesOptions { upload, delete: true, ..FilesOptions::default() };
+            let changes = Changes::default();
+            let threads = [0, 1].map(|_| {
+                let files = Files::new(reactor, "/www", options.clone());
+                files.expect("the root is there").with_changes(changes.clone())
+            });
+            reactor.register(Http::new(Threads(threads)))
+        },
+    );
+    let client = site.open();
+    let mut ask = |request: &str| {
+        site.feed(client, request);
+        let answer = Answer::parse(&site.take(client));
+        (answer.status, answer.text().to_owned(), site.calls().open)
+    };
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+    for path in ["/a", "/a?", "/other"] {
+        ask(&get(path));
+    }
+    ask(&put("/a", "new"));
+    assert_eq!(ask(&get("/a?")).1, "new");
+    let before = ask(&get("/a?")).2;
+    assert_eq!(ask(&get("/other")).2, before, "a thread's own change leaves its other files valid");
+    assert_eq!(ask(&get("/a?")), (200, "new".to_owned(), before), "a file is checked once");
+    ask("DELETE /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(ask(&get("/a?")).0, 404);
+}
 
 #[test]
 fn a_file_in_the_cache_is_served_without_a_system_call_for_it() {

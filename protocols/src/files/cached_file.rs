@@ -15,8 +15,17 @@ pub(super) struct CachedFile {
     plain: Representation,
     /// The most preferred coding first.
     encoded: Vec<Representation>,
-    /// When the disk was last checked, by the reactor's clock.
-    pub(super) checked: Duration,
+    /// The last check of the disk.
+    pub(super) checked: Check,
+}
+
+/// A check of the disk.
+#[derive(Clone, Copy)]
+pub(super) struct Check {
+    /// The time, by the reactor's clock.
+    pub(super) at: Duration,
+    /// The number of changes by other threads before it.
+    pub(super) changes: u64,
 }
 
 /// A file and its siblings, just opened.
@@ -28,12 +37,12 @@ pub(super) struct OpenedFile {
 }
 
 impl CachedFile {
-    /// Caches files that were just opened. Those of at most `small_body` bytes are read. `now` is
-    /// the reactor's clock, `date` the time in the `Date` of the response.
+    /// Caches files that were just opened. Those of at most `small_body` bytes are read. `date` is
+    /// the time in the `Date` of the response.
     pub(super) fn load(
         opened: OpenedFile,
         small_body: usize,
-        now: Duration,
+        checked: Check,
         date: u64,
     ) -> io::Result<CachedFile> {
         let OpenedFile { name, plain, encoded } = opened;
@@ -41,7 +50,7 @@ impl CachedFile {
         let loading = Loading { content_type, varies, small_body, date };
         let load = |opened| Representation::load(opened, loading);
         let (plain, encoded) = (load(plain)?, encoded.into_iter().map(load));
-        Ok(CachedFile { plain, encoded: encoded.collect::<io::Result<_>>()?, checked: now })
+        Ok(CachedFile { plain, encoded: encoded.collect::<io::Result<_>>()?, checked })
     }
 
     /// Its weight in the cache.
@@ -77,9 +86,10 @@ impl CachedFile {
         }
     }
 
-    /// Whether it can be used without a check of the disk.
-    pub(super) fn is_fresh(&self, now: Duration, valid_for: Duration) -> bool {
-        now.saturating_sub(self.checked) < valid_for
+    /// Whether it can be used instead of this check of the disk.
+    pub(super) fn is_fresh(&self, check: Check, valid_for: Duration) -> bool {
+        self.checked.changes == check.changes
+            && check.at.saturating_sub(self.checked.at) < valid_for
     }
 
     /// Whether the disk has the same versions now, by their metadata.

@@ -1,9 +1,8 @@
 //! Answers GET and HEAD, from the cache or from the disk.
 
 use std::io;
-use std::time::Duration;
 
-use super::cached_file::{CachedFile, OpenedFile};
+use super::cached_file::{CachedFile, Check, OpenedFile};
 use super::encodings::Coding;
 use super::lister::status_of;
 use super::path::PathError;
@@ -39,9 +38,9 @@ impl Files {
         {
             return self.send_archive(archives, request, reply);
         }
-        let now = reply.turn().now();
+        let check = self.check(reply.turn().now());
         if let Some(entry) = self.cache.get(&self.path)
-            && entry.is_fresh(now, self.options.valid_for)
+            && entry.is_fresh(check, self.options.valid_for)
         {
             return entry.answer(Status::OK, request, reply);
         }
@@ -50,7 +49,7 @@ impl Files {
             self.cache.remove(&self.path);
         }
         match found {
-            Ok(Found::File(opened)) => self.send_file(opened, Status::OK, now, request, reply),
+            Ok(Found::File(opened)) => self.send_file(opened, Status::OK, check, request, reply),
             Ok(Found::Directory) => self.send_listing(request, reply),
             Ok(Found::NeedsSlash) => self.redirect(request, reply),
             Ok(Found::Other) => self.send_missing(request, reply),
@@ -106,7 +105,7 @@ impl Files {
         &mut self,
         mut opened: OpenedFile,
         status: Status,
-        now: Duration,
+        check: Check,
         request: &Request<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered {
@@ -114,7 +113,7 @@ impl Files {
             && entry.is_current(&opened)
             && !entry.reuse_unloaded(&mut opened, self.options.small_body)
         {
-            entry.checked = now;
+            entry.checked = check;
             return entry.answer(status, request, reply);
         }
         if opened.plain.metadata.len == 0 && status == Status::OK {
@@ -125,7 +124,7 @@ impl Files {
             }
         }
         let (small_body, date) = (self.options.small_body, reply.unix_time());
-        match CachedFile::load(opened, small_body, now, date) {
+        match CachedFile::load(opened, small_body, check, date) {
             Ok(entry) => {
                 let answered = entry.answer(status, request, reply);
                 let weight = entry.weight();

@@ -71,15 +71,15 @@ impl Files {
     ) -> Result<Answered, Reply<'a, 'cx>> {
         self.path.clear();
         self.path.extend_from_slice(page.trim_start_matches('/').as_bytes());
-        let now = reply.turn().now();
+        let check = self.check(reply.turn().now());
         if let Some(entry) = self.cache.get(&self.path)
-            && entry.is_fresh(now, self.options.valid_for)
+            && entry.is_fresh(check, self.options.valid_for)
         {
             return Ok(entry.answer(status, request, reply.header("Vary", "Accept")));
         }
         if let Ok(Found::File(opened)) = self.find() {
             let reply = reply.header("Vary", "Accept");
-            return Ok(self.send_file(opened, status, now, request, reply));
+            return Ok(self.send_file(opened, status, check, request, reply));
         }
         self.cache.remove(&self.path);
         Err(reply)

@@ -187,6 +187,10 @@
 //! [`valid_for`](FilesOptions::valid_for) without a system call. After that the path is opened
 //! again, and the entry is kept if inode, size and times have not changed. Errors are not cached.
 //!
+//! Each thread has its own cache. A thread sees its own uploads and deletions at once, and those of
+//! other threads if they [share](Files::with_changes) them. Changes by other processes are seen
+//! after `valid_for`.
+//!
 //! The reactor thread itself looks up names and opens files. This may block on the disk, although
 //! directories are usually in memory. The thread never blocks on the contents of files (see
 //! [`outbound`](sluicegate_reactor::outbound)): a small file is cached once its contents are in
@@ -199,6 +203,7 @@ mod background;
 mod byteranges;
 mod cache;
 mod cached_file;
+mod changes;
 mod common_fields;
 mod conditions;
 mod delete;
@@ -230,6 +235,7 @@ mod upload;
 mod validators;
 mod view;
 
+pub use changes::Changes;
 pub use options::{Cors, FilesOptions, Resume};
 pub use root::Files;
 pub use service::Upload;

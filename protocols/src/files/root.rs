@@ -5,13 +5,15 @@ use std::io;
 use std::iter;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sluicegate_reactor::fs::{Dir, is_out_of_descriptors};
 use sluicegate_reactor::{Reactor, Turn};
 
 use super::archiver::Archives;
 use super::cache::Cache;
-use super::cached_file::CachedFile;
+use super::cached_file::{CachedFile, Check};
+use super::changes::Changes;
 use super::common_fields::CommonFields;
 use super::encodings::Coding;
 use super::lister::Listings;
@@ -32,6 +34,7 @@ pub struct Files {
     /// The route prefix: empty, or without its first slash and with one at the end.
     pub(super) prefix: Vec<u8>,
     pub(super) cache: Cache<CachedFile>,
+    changes: Changes,
     pub(super) listings: Listings,
     /// `None` if directories are not archived.
     pub(super) archives: Option<Archives>,
@@ -74,12 +77,23 @@ impl Files {
             common_fields,
             prefix,
             cache,
+            changes: Changes::default(),
             listings,
             archives,
             parents,
             partials,
             path: Vec::new(),
         })
+    }
+
+    /// Shares uploads and deletions with the `Files` of other threads that serve the same files:
+    /// once a client has got the response to a change, no thread serves the old file from its
+    /// cache. After a change by another thread, cached files are checked like those that are no
+    /// longer [valid](FilesOptions::valid_for), once each.
+    #[must_use]
+    pub fn with_changes(mut self, changes: Changes) -> Files {
+        self.changes = changes;
+        self
     }
 
     /// Reopens the root directory by the path that was passed to [`new`](Files::new), and clears
@@ -120,8 +134,14 @@ impl Files {
         Ok(Opened { file, metadata, coding: None })
     }
 
-    /// Removes from the cache what depends on the file at this path.
+    /// The check of the disk that a request makes now if the cache does not answer it.
+    pub(super) fn check(&self, now: Duration) -> Check {
+        Check { at: now, changes: self.changes.by_others() }
+    }
+
+    /// Removes from the cache what depends on the file at this path, which has changed.
     pub(super) fn forget(&mut self, path: &[u8]) {
+        self.changes.add_own();
         let codings = if self.options.precompressed { &Coding::ALL[..] } else { &[] };
         let originals = codings.iter().map(|coding| coding.extension());
         let originals = originals.filter_map(|end| path.strip_suffix(end.as_bytes()));
