@@ -95,16 +95,19 @@
 //! A check takes milliseconds to seconds, by design, so a worker does it while the request is
 //! [postponed](crate::http::Reply::postpone). Use a separate [pool](Workers) for the checks, so
 //! that attempts to guess passwords do not delay access to files. Up to 1,024 valid credentials are
-//! cached for 5 minutes, as keyed hashes. At most 16 checks are in progress on a reactor; a request
-//! that needs another one gets 503. If all hashes have the same cost, an unknown user takes as long
+//! cached for 5 minutes, as keyed hashes. At most 16 checks are in progress on a reactor, 2 of them for
+//! one client, so that whoever guesses passwords does not lock others out. A client is an IPv4
+//! address or a 64-bit IPv6 prefix; clients behind a proxy whose address the server sees count as
+//! one. Further requests of a client wait in order, up to 16 of them. A request that can neither be
+//! checked nor wait gets 503. If all hashes have the same cost, an unknown user takes as long
 //! as a wrong password.
 //!
 //! Basic authentication sends passwords in clear text. Use it with TLS, or on a network that you
 //! trust.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,6 +133,12 @@ const MOST_VERIFIED: usize = 1024;
 /// The maximum number of checks in progress.
 const MOST_CHECKS: usize = 16;
 
+/// The maximum number of checks in progress for a client.
+const MOST_CHECKS_OF_CLIENT: usize = 2;
+
+/// The maximum number of requests of a client that wait until others of it have been checked.
+const MOST_WAITING_OF_CLIENT: usize = 16;
+
 /// Authenticates and authorizes requests. Each reactor has its own. See the [module](self).
 pub struct BasicAuth {
     challenge: String,
@@ -139,8 +148,19 @@ pub struct BasicAuth {
     hasher: RandomState,
     /// Credentials that were right, by their hashes.
     verified: HashMap<u64, Verified>,
-    /// The requests that wait for a check, by the hashes of their credentials.
-    checks: HashMap<u64, Vec<Postponed>>,
+    /// The checks in progress, by the hashes of the credentials.
+    checks: HashMap<u64, Check>,
+    /// The requests that wait until others of the same client have been checked, in order. Only
+    /// clients with as many checks in progress as they may have wait, and those are few.
+    waiting: Vec<(IpAddr, Postponed)>,
+}
+
+/// A check in progress.
+struct Check {
+    /// The client for which it was begun; `None` on a Unix socket.
+    client: Option<IpAddr>,
+    /// The requests with these credentials.
+    requests: Vec<Postponed>,
 }
 
 struct Verified {
@@ -178,6 +198,7 @@ impl BasicAuth {
             hasher: RandomState::new(),
             verified: HashMap::new(),
             checks: HashMap::new(),
+            waiting: Vec::new(),
         }
     }
 
@@ -215,7 +236,7 @@ impl BasicAuth {
             let is_allowed = self.users.allow(Some(user), path.as_deref(), access);
             return if is_allowed { Ok(reply) } else { Err(reply.error(Status::FORBIDDEN)) };
         }
-        Err(self.check(key, credentials, reply))
+        Err(self.check(key, credentials, request.client(), reply))
     }
 
     /// The user who makes a request, once it is [admitted](BasicAuth::admit). `None` if it has no
@@ -229,17 +250,22 @@ impl BasicAuth {
     /// Continues the requests that waited for a check. Call this for each [`Checked`] that arrives.
     pub fn finish(&mut self, cx: &mut Turn, checked: Checked) {
         let Checked { key, users, user } = checked;
-        let waiting = self.checks.remove(&key).unwrap_or_default();
+        let Some(Check { client, requests }) = self.checks.remove(&key) else { return };
         if !Arc::ptr_eq(&users, &self.users) {
             // The users have changed, so they are checked again.
-            waiting.into_iter().for_each(|postponed| postponed.deliver(cx));
+            requests.into_iter().for_each(|postponed| postponed.deliver(cx));
         } else if let Some(user) = user {
             self.remember(key, user, cx.now());
-            waiting.into_iter().for_each(|postponed| postponed.deliver(cx));
+            requests.into_iter().for_each(|postponed| postponed.deliver(cx));
         } else {
-            for postponed in waiting {
+            for postponed in requests {
                 postponed.answer(cx, |reply| self.challenge(reply));
             }
+        }
+        // The first one may need no check any more, so all of them try. Those that cannot be checked
+        // yet wait again.
+        for (_, postponed) in self.waiting.extract_if(.., |(of, _)| Some(*of) == client) {
+            postponed.deliver(cx);
         }
     }
 
@@ -259,18 +285,28 @@ impl BasicAuth {
     }
 
     /// Lets a worker check credentials, or waits for the worker that already does.
-    fn check<V>(&mut self, key: u64, credentials: &[u8], reply: Reply<'_, '_>) -> Answered<V> {
+    fn check<V>(
+        &mut self,
+        key: u64,
+        credentials: &[u8],
+        client: Option<IpAddr>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<V> {
         let named = credentials::basic(credentials)
             .and_then(|(user, password)| Some((String::from_utf8(user).ok()?, password)));
         let Some((user, password)) = named else { return self.challenge(reply) };
-        let checks_in_progress = self.checks.len();
-        let waiting = match self.checks.entry(key) {
-            Entry::Occupied(waiting) => {
-                return reply.postpone(|postponed, _| waiting.into_mut().push(postponed));
-            }
-            Entry::Vacant(_) if checks_in_progress >= MOST_CHECKS => return refuse(reply),
-            Entry::Vacant(waiting) => waiting,
-        };
+        if let Some(check) = self.checks.get_mut(&key) {
+            return reply.postpone(|postponed, _| check.requests.push(postponed));
+        }
+        if let Some(client) = client
+            && self.checks.values().filter(|check| check.client == Some(client)).count()
+                >= MOST_CHECKS_OF_CLIENT
+        {
+            return self.wait(client, reply);
+        }
+        if self.checks.len() >= MOST_CHECKS {
+            return refuse(reply);
+        }
         let Some(hash) = self.users.hash_of(&user) else { return self.challenge(reply) };
         let (hash, users) = (hash.to_owned(), self.users.clone());
         let job = move || {
@@ -283,8 +319,17 @@ impl BasicAuth {
             return refuse(reply);
         }
         reply.postpone(|postponed, _| {
-            waiting.insert(vec![postponed]);
+            self.checks.insert(key, Check { client, requests: vec![postponed] });
         })
+    }
+
+    /// Lets a request wait until others of its client have been checked.
+    fn wait<V>(&mut self, client: IpAddr, reply: Reply<'_, '_>) -> Answered<V> {
+        let of_client = self.waiting.iter().filter(|(of, _)| *of == client).count();
+        if of_client >= MOST_WAITING_OF_CLIENT {
+            return refuse(reply);
+        }
+        reply.postpone(|postponed, _| self.waiting.push((client, postponed)))
     }
 
     fn challenge<V>(&self, reply: Reply<'_, '_>) -> Answered<V> {

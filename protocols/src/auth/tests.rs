@@ -1,5 +1,6 @@
 //! Requests with and without credentials.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,10 @@ use sluicegate_reactor::testing::Harness;
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Handle, Listen, Payload, Receive, Sessions, mailbox};
 
-use super::{BasicAuth, Checked, MOST_CHECKS, MOST_VERIFIED, Users, VALID_FOR};
+use super::{
+    BasicAuth, Checked, MOST_CHECKS, MOST_CHECKS_OF_CLIENT, MOST_VERIFIED, MOST_WAITING_OF_CLIENT,
+    Users, VALID_FOR,
+};
 use crate::http::{Answered, Http, Method, Reply, Request, Service};
 use crate::testing::same_at_every_split;
 
@@ -126,6 +130,12 @@ fn ask(h: &mut Harness<Http<Site>>, request: &str) -> String {
     responses(&h.sent(client)).concat()
 }
 
+fn ask_from(h: &mut Harness<Http<Site>>, from: IpAddr, request: &str) -> String {
+    let client = h.open_from(from);
+    h.feed(client, request);
+    responses(&h.sent(client)).concat()
+}
+
 #[test]
 fn each_request_gets_what_its_credentials_allow() {
     let table = [
@@ -223,13 +233,48 @@ fn checks_beyond_the_limit_get_503_and_others_go_on() {
     let mut h = site();
     assert_eq!(ask(&mut h, &with("GET", "/", "alice:secret")), "200 alice /");
     h.handler().service().holds = true;
-    for number in 0..MOST_CHECKS {
-        assert_eq!(ask(&mut h, &with("GET", "/", &format!("alice:{number}"))), "");
+    for number in 0..MOST_CHECKS as u8 {
+        let request = with("GET", "/", &format!("alice:{number}"));
+        assert_eq!(ask_from(&mut h, [192, 0, 2, number].into(), &request), "");
     }
     assert_eq!(ask(&mut h, &with("GET", "/", "bob:secret")), "503");
     assert_eq!(ask(&mut h, &with("GET", "/", "alice:secret")), "200 alice /");
     h.post(Release);
     assert_eq!(ask(&mut h, &with("GET", "/docs", "bob:secret")), "200 bob /docs");
+}
+
+#[test]
+fn whoever_guesses_passwords_locks_nobody_else_out() {
+    for (guesser, other) in [("192.0.2.1", "192.0.2.2"), ("2001:db8::", "2001:db8:0:1::")] {
+        let [guesser, other]: [IpAddr; 2] = [guesser, other].map(|ip| ip.parse().unwrap());
+        let mut h = site();
+        h.handler().service().holds = true;
+        let clients: Vec<_> = (1..=MOST_CHECKS_OF_CLIENT + MOST_WAITING_OF_CLIENT)
+            .map(|number| {
+                let from = match guesser {
+                    IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() + number as u128).into(),
+                    v4 => v4,
+                };
+                let client = h.open_from(from);
+                h.feed(client, with("GET", "/", &format!("alice:{number}")));
+                client
+            })
+            .collect();
+        assert_eq!(h.handler().service().checked, MOST_CHECKS_OF_CLIENT);
+        let secret = with("GET", "/", "alice:secret");
+        assert_eq!(ask_from(&mut h, guesser, &secret), "503");
+        assert_eq!(ask_from(&mut h, other, &secret), "");
+        assert_eq!(h.handler().service().checked, MOST_CHECKS_OF_CLIENT + 1);
+        h.reset(clients[MOST_CHECKS_OF_CLIENT]);
+        h.post(Release);
+        assert_eq!(ask_from(&mut h, other, &secret), "200 alice /");
+        for (at, client) in clients.into_iter().enumerate() {
+            let expected = if at == MOST_CHECKS_OF_CLIENT { &[][..] } else { &["401"] };
+            assert_eq!(responses(&h.sent(client)), expected);
+        }
+        assert!(h.handler().service().auth.waiting.is_empty());
+        assert_eq!(ask_from(&mut h, guesser, &secret), "200 alice /");
+    }
 }
 
 #[test]
