@@ -24,6 +24,7 @@ mod paths;
 mod precompressed;
 mod resume;
 mod sending;
+mod upload_conditions;
 mod upload_directories;
 mod uploads;
 mod validators;

@@ -202,28 +202,6 @@ fn row_23_put_is_allowed_only_if_it_was_asked_for() {
 }
 
 #[test]
-fn row_26_conditions_protect_what_is_there() {
-    let mut site = uploads();
-    let etag = get(&mut site, "/there").field("ETag").expect("one").to_owned();
-    let before = "Thu, 01 Jan 1970 00:00:00 GMT";
-    let after = "Thu, 01 Jan 2015 00:00:00 GMT";
-    for (path, field, status) in [
-        ("/there", "If-None-Match: *".to_owned(), 412),
-        ("/there", format!("If-None-Match: {etag}"), 412),
-        ("/there", "If-Match: \"other\"".to_owned(), 412),
-        ("/there", format!("If-Unmodified-Since: {before}"), 412),
-        ("/new", "If-Match: *".to_owned(), 412),
-        ("/new", "If-None-Match: *".to_owned(), 201),
-        ("/there", format!("If-Unmodified-Since: {after}"), 204),
-    ] {
-        let answer = ask(&mut site, &format!("PUT {path}"), &format!("{field}\r\n"));
-        assert_eq!(answer.status, status, "{path} {field}");
-    }
-    let etag = get(&mut site, "/there").field("ETag").expect("one").to_owned();
-    assert_eq!(ask(&mut site, "PUT /there", &format!("If-Match: {etag}\r\n")).status, 204);
-}
-
-#[test]
 fn row_24_a_client_is_told_to_continue_if_its_body_is_wanted_and_not_otherwise() {
     let head = |path: &str, framing: &str| {
         format!("PUT {path} HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n{framing}\r\n\r\n")

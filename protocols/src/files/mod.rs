@@ -112,9 +112,11 @@
 //! are [resumable](#resumable-uploads). A full disk gets 507. The size is limited by
 //! [`HttpLimits::body`](crate::http::HttpLimits::body).
 //!
-//! Conditions are evaluated when the request arrives, not when the file is complete. If two uploads
-//! of a new file with `If-None-Match: *` overlap, both may be accepted; the one that ends last
-//! replaces the other.
+//! Conditions are evaluated when the request arrives, and again when the file is complete: if two
+//! uploads of a new file with `If-None-Match: *` overlap, the one that ends last gets 412. Between
+//! the second evaluation and the appearance of the file, no other conditional PUT of this process
+//! changes it; one without conditions, a DELETE, or another process may, in the microseconds of a
+//! system call.
 //!
 //! The directories of recent uploads stay open for [`valid_for`](FilesOptions::valid_for). If a
 //! directory is moved or replaced, uploads may continue to go to the old one for that long. An
@@ -152,7 +154,7 @@
 //! - The path, the token and the length together identify an upload. An invalid token gets 400. A
 //!   chunked body gets 411, because its length is not known. `Content-Range` without a token gets
 //!   400.
-//! - Conditions are evaluated at the beginning of each request, so those of the last request apply.
+//! - Conditions are evaluated for each request, so those of the last one apply.
 //! - [`HttpLimits::body`](crate::http::HttpLimits::body) limits the whole file, because an upload
 //!   begins with a request for all of it.
 //!

@@ -69,7 +69,9 @@ impl Files {
                 let reply = reply.header("Upload-Offset", file.len().to_string());
                 self.error(Status::CONFLICT, request, reply)
             }
-            Ok(Begun::File(_, file)) => reply.save(file, Upload::default()),
+            Ok(Begun::File(there, file)) => {
+                reply.save(keep_conditions(file, there, request), Upload::default())
+            }
             // Another connection sends the same upload.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let reply = reply.header("Retry-After", "1");
@@ -175,12 +177,36 @@ impl Files {
 
 /// Whether the conditions of a request hold for the current file with this name, if there is one.
 pub(super) fn is_permitted(request: &Request<'_>, there: Option<Metadata>, date: u64) -> bool {
-    if !request.headers().any(|(name, _)| conditions::is_relevant(name)) {
-        return true;
+    !is_conditional(request) || permits(request.headers(), there.as_ref(), date)
+}
+
+fn is_conditional(request: &Request<'_>) -> bool {
+    request.headers().any(|(name, _)| conditions::is_relevant(name))
+}
+
+/// Whether conditions hold for the current file, if there is one.
+fn permits<'h>(
+    headers: impl Iterator<Item = (&'h str, &'h [u8])>,
+    there: Option<&Metadata>,
+    date: u64,
+) -> bool {
+    let Some(metadata) = there else { return conditions::permit_new(headers) };
+    let modified = Modified::new(metadata, date);
+    let etag = etag(metadata);
+    conditions::permit_replacing(headers, Validators { etag: &etag, modified, len: metadata.len })
+}
+
+/// Lets the commit of a file evaluate the conditions of its request again: another request may have
+/// changed the current file while the body arrived.
+fn keep_conditions(file: NewFile, there: Option<Metadata>, request: &Request<'_>) -> NewFile {
+    if !is_conditional(request) {
+        return file;
     }
-    let Some(metadata) = there else { return conditions::permit_new(request.headers()) };
-    let modified = Modified::new(&metadata, date);
-    let etag = etag(&metadata);
-    let file = Validators { etag: &etag, modified, len: metadata.len };
-    conditions::permit_replacing(request.headers(), file)
+    let fields = request.headers().filter(|(name, _)| conditions::is_relevant(name));
+    let fields: Vec<_> = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    file.commit_if(move |now| {
+        let headers = fields.iter().map(|(name, value)| (&**name, &**value));
+        // A file that was changed meanwhile counts with its exact date.
+        now == there.as_ref() || permits(headers, now, u64::MAX)
+    })
 }

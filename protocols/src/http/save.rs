@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use sluicegate_reactor::fs::{Committed, NewFile, is_out_of_descriptors};
+use sluicegate_reactor::fs::{Committed, ConditionFailed, NewFile, is_out_of_descriptors};
 
 use super::multipart::FormLimits;
 use super::output::Output;
@@ -273,6 +273,7 @@ impl Status {
     /// - 409 if its directory does not exist or its name is that of a directory,
     /// - 403 if permission is denied,
     /// - 400 if its name is too long,
+    /// - 412 if its [condition](sluicegate_reactor::fs::NewFile::commit_if) does not hold,
     /// - 503 if the process is out of descriptors,
     /// - 500 otherwise.
     #[must_use]
@@ -288,6 +289,9 @@ impl Status {
             ErrorKind::InvalidFilename | ErrorKind::InvalidInput => Status::BAD_REQUEST,
             // Not logged for each request: the reactor's listeners log it too.
             _ if is_out_of_descriptors(error) => Status::SERVICE_UNAVAILABLE,
+            _ if error.get_ref().is_some_and(|error| error.is::<ConditionFailed>()) => {
+                Status::PRECONDITION_FAILED
+            }
             _ => Status::INTERNAL_SERVER_ERROR,
         }
     }

@@ -19,12 +19,14 @@ use std::rc::Rc;
 
 use crate::sys::{self, Fd, Kernel, Shared};
 
+mod condition;
 mod names;
 mod new_file;
 mod resumable;
 mod saving;
 
 pub use crate::sys::{Entry, FileKind, Metadata, ReadDir, is_out_of_descriptors};
+pub use condition::ConditionFailed;
 pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
 pub(crate) use saving::{Batch, Finished, GATHER, Need, Saving, WhenWhole};
 pub use saving::{NotSaved, Saved};

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use super::condition::Condition;
 use super::{Dir, File};
 use crate::sys::{Fd, Kernel, Shared};
 
@@ -75,6 +76,7 @@ pub(super) struct Part {
     pub(super) in_memory: bool,
     /// `None` for an unnamed file.
     name: Option<Name>,
+    pub(super) condition: Option<Condition>,
 }
 
 /// The name that a file gets when it is complete.
@@ -259,7 +261,8 @@ impl NewFile {
     /// A file that gets its name in the first directory. If it is resumable, it is in the second
     /// one until then.
     pub(super) fn new(dirs: (Dir, Option<Dir>), file: File, name: Option<Name>) -> NewFile {
-        let part = Part { file: file.share(), in_memory: dirs.0.file.find_out(), name };
+        let part =
+            Part { file: file.share(), in_memory: dirs.0.file.find_out(), name, condition: None };
         NewFile { dirs, file, part: Arc::new(part), len: 0, committed: None }
     }
 
@@ -302,7 +305,8 @@ impl NewFile {
     /// # Errors
     /// The error of `renameat(2)`, such as `NotFound` if the directory was removed, or
     /// `IsADirectory` if the name belongs to a directory. The new file is then removed and the old
-    /// one stays. With [`CreateOptions::sync`], also the error of `fsync(2)`. If syncing the file
+    /// one stays. [`ConditionFailed`](super::ConditionFailed) if a [condition](NewFile::commit_if) does not hold. With
+    /// [`CreateOptions::sync`], also the error of `fsync(2)`. If syncing the file
     /// fails, the new file is removed too; if syncing the directory fails, the file keeps its final
     /// name but may not survive a power failure.
     pub fn commit(mut self) -> io::Result<Committed> {
@@ -365,8 +369,13 @@ impl Part {
         if *sync {
             retry(|| kernel.sync(self.file.fd()))?;
         }
+        let alone = match &self.condition {
+            Some(condition) => Some(condition.check(kernel, dir.fd(), target)?),
+            None => None,
+        };
         let replaced = kernel.exists(dir.fd(), target)?;
         kernel.rename(name.temporary_dir(), temporary, dir.fd(), target)?;
+        drop(alone);
         if *sync {
             retry(|| kernel.sync(dir.fd()))?;
         }

@@ -1,0 +1,94 @@
+//! Conditions on the file that a new one replaces.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Metadata, NewFile};
+use crate::sys::{Fd, Kernel};
+
+/// Whether a file may replace this one: `None` if there is none.
+pub(super) struct Condition(Box<dyn Fn(Option<&Metadata>) -> bool + Send + Sync>);
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Condition")
+    }
+}
+
+/// Held between the evaluation of a condition and the commit.
+static CONDITIONAL_COMMIT: Mutex<()> = Mutex::new(());
+
+/// The error inside that of a commit whose [condition](NewFile::commit_if) does not hold.
+#[derive(Debug)]
+pub struct ConditionFailed;
+
+impl fmt::Display for ConditionFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the condition of the commit does not hold")
+    }
+}
+
+impl Error for ConditionFailed {}
+
+impl NewFile {
+    /// Makes the commit fail unless `condition` holds for the file that it replaces: `None` if there
+    /// is none. The condition is evaluated right before the file gets its name, possibly by a
+    /// worker. No other conditional commit of this process comes in between. An unnamed file
+    /// replaces none, so the condition has no effect.
+    ///
+    /// ```
+    /// use sluicegate_reactor::Reactor;
+    /// use sluicegate_reactor::fs::{ConditionFailed, CreateOptions};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let place = tempfile::tempdir()?;
+    /// # let path = place.path();
+    /// let dir = Reactor::new()?.open_dir(path)?;
+    /// let create = || {
+    ///     let file = dir.create("hello.txt", &CreateOptions::default())?;
+    ///     file.commit_if(|existing| existing.is_none()).commit()
+    /// };
+    /// assert!(create().is_ok());
+    /// assert!(create().unwrap_err().get_ref().is_some_and(|error| error.is::<ConditionFailed>()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// If a worker still writes to the file. The reactor gives no such file to a handler.
+    #[must_use]
+    pub fn commit_if(
+        mut self,
+        condition: impl Fn(Option<&Metadata>) -> bool + Send + Sync + 'static,
+    ) -> NewFile {
+        let part = Arc::get_mut(&mut self.part).expect("no worker has the file");
+        part.condition = Some(Condition(Box::new(condition)));
+        self
+    }
+}
+
+impl Condition {
+    /// Fails if the condition does not hold for the file with this name. As long as the guard
+    /// lives, no other file is committed under a condition.
+    pub(super) fn check(
+        &self,
+        kernel: &Kernel,
+        dir: Fd,
+        name: &OsStr,
+    ) -> io::Result<MutexGuard<'static, ()>> {
+        let alone = CONDITIONAL_COMMIT.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = match kernel.metadata_beneath(dir, name) {
+            Ok(metadata) => Some(metadata),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => None,
+                // A link that leads out of the directory: what it leads to is not replaced.
+                io::ErrorKind::PermissionDenied => return Ok(alone),
+                _ => return Err(error),
+            },
+        };
+        if self.0(there.as_ref()) { Ok(alone) } else { Err(io::Error::other(ConditionFailed)) }
+    }
+}
