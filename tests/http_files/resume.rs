@@ -170,11 +170,11 @@ fn row_29_what_is_kept_of_an_upload_has_no_gaps_though_a_write_fails() {
     );
     let client = site.open();
     // Another batch may be with a worker meanwhile.
-    site.files().script_write([Step::Errno(libc::ENOSPC)]);
+    site.files().script_write([Step::Errno(libc::EIO)]);
     site.hold_disk();
     site.feed(client, whole("/a", &body));
     site.release_disk();
-    assert_eq!(Answer::parse(&site.sent(client)).status, 507);
+    assert_eq!(Answer::parse(&site.sent(client)).status, 500);
     for name in partials(&mut site) {
         let partial = content(&mut site, &format!("{PARTIALS}/{name}")).expect("a file");
         assert!(body.starts_with(&partial), "{} bytes", partial.len());
@@ -361,14 +361,36 @@ fn row_29_the_conditions_of_the_last_request_decide() {
 }
 
 #[test]
-fn row_29_an_upload_is_continued_when_a_full_disk_has_room_again() {
-    let mut site = uploads();
-    let body = b"all of a file";
-    site.files().script_write([Step::Short(4), Step::Errno(libc::ENOSPC)]);
-    let client = site.open();
-    site.feed(client, whole("/a", body));
-    assert_eq!(Answer::parse(&site.sent(client)).status, 507);
-    assert_eq!(told(&send(&mut site, question("/a", 13))), (409, Some(4)));
-    assert_eq!(send(&mut site, rest("/a", body, 4)).status, 201);
-    assert_eq!(content(&mut site, "/a").expect("a file"), body);
+fn row_29_an_upload_that_does_not_fit_on_the_disk_is_removed() {
+    for error in [libc::ENOSPC, libc::EDQUOT, libc::EFBIG] {
+        let body = b"all of a file";
+        let mut site = uploads();
+        site.files().script_write([Step::Short(4), Step::Errno(error)]);
+        assert_eq!(send(&mut site, whole("/a", body)).status, 507);
+        assert_eq!(partials(&mut site), [""; 0]);
+        // Also if a worker has written the beginning.
+        let mut site = site_with(FileTransfer::Sendfile, options(), |_| {});
+        let body = noise(600_000);
+        let request = whole("/a", &body);
+        lose(&mut site, &request, request.len() - 1);
+        let offset = told(&send(&mut site, question("/a", body.len()))).1.expect("an offset");
+        site.files().script_write([Step::Errno(error)]);
+        assert_eq!(send(&mut site, rest("/a", &body, offset)).status, 507);
+        assert_eq!(partials(&mut site), [""; 0]);
+    }
+}
+
+#[test]
+fn row_29_other_uploads_look_for_expired_ones_once_a_minute() {
+    const SHORT: Duration = Duration::from_secs(30);
+    let resume = Some(Resume { keep: SHORT, most: 2 });
+    let options = FilesOptions { resume, ..options() };
+    let mut site = uploads_with(HttpLimits::default(), options, |_| {});
+    let request = whole("/a", b"hello");
+    lose(&mut site, &request, request.len() - 1);
+    for kept in [1, 0] {
+        site.advance(SHORT + Duration::from_secs(1));
+        assert_eq!(ask(&mut site, "PUT /b", "").status, if kept == 1 { 201 } else { 204 });
+        assert_eq!(partials(&mut site).len(), kept);
+    }
 }

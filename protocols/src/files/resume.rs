@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use sluicegate_reactor::fs::{CreateOptions, Dir, NewFile};
 
@@ -14,11 +15,16 @@ use crate::http::{Request, Status};
 /// neither served nor listed.
 const DIRECTORY: &str = ".uploads.0000000000000000.part";
 
+/// How often uploads look for expired partial files.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+
 /// The partial files of uploads. They are the only state of an upload, so any thread or process
 /// can continue it.
 pub(super) struct Partials {
     dir: Dir,
     options: Resume,
+    /// When an upload has last looked for expired ones, by the reactor's clock.
+    looked: Option<Duration>,
 }
 
 /// The part of a file that a request sends.
@@ -37,7 +43,7 @@ impl Partials {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
             _ => root.open_dir(DIRECTORY),
         };
-        let partials = opened.map(|dir| Partials { dir, options });
+        let partials = opened.map(|dir| Partials { dir, options, looked: None });
         partials
             .and_then(|partials| partials.remove_expired().map(|_| Some(partials)))
             .map_err(|error| io::Error::new(error.kind(), format!("{DIRECTORY}: {error}")))
@@ -46,6 +52,18 @@ impl Partials {
     /// Removes the partial files that have expired. Returns how many remain.
     fn remove_expired(&self) -> io::Result<usize> {
         self.dir.remove_abandoned(self.options.keep)
+    }
+
+    /// Removes expired partial files now and then, so that they do not fill the disk until a
+    /// resumable upload begins.
+    pub(super) fn remove_expired_at(&mut self, now: Duration) {
+        if self.looked.is_some_and(|at| now.saturating_sub(at) < EXPIRY_INTERVAL) {
+            return;
+        }
+        self.looked = Some(now);
+        if let Err(error) = self.remove_expired() {
+            log::warn!("{DIRECTORY}: {error}");
+        }
     }
 
     /// Continues an upload, or begins it. An upload that cannot be kept is an ordinary new file.

@@ -89,6 +89,9 @@ impl Files {
         part: Option<&Part>,
         now: Duration,
     ) -> io::Result<Begun> {
+        if let Some(partials) = &mut self.partials {
+            partials.remove_expired_at(now);
+        }
         match self.try_to_begin(path, options, part, now) {
             Err(error) if is_out_of_descriptors(&error) => {
                 // Descriptors that are kept open must not keep the process from opening others.

@@ -66,6 +66,8 @@ pub struct NewFile {
     /// The number of bytes written.
     pub(super) len: u64,
     pub(super) committed: Option<Committed>,
+    /// Whether a write has failed because there was no room for it.
+    lacks_room: bool,
 }
 
 /// The part of a [`NewFile`] that it shares with workers.
@@ -263,7 +265,7 @@ impl NewFile {
     pub(super) fn new(dirs: (Dir, Option<Dir>), file: File, name: Option<Name>) -> NewFile {
         let part =
             Part { file: file.share(), in_memory: dirs.0.file.find_out(), name, condition: None };
-        NewFile { dirs, file, part: Arc::new(part), len: 0, committed: None }
+        NewFile { dirs, file, part: Arc::new(part), len: 0, committed: None, lacks_room: false }
     }
 
     /// The number of bytes written so far, including those of a
@@ -287,7 +289,17 @@ impl NewFile {
     ///
     /// [`Context::receive_file`]: crate::Context::receive_file
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.part.write(&self.file.0.kernel, bytes, &mut self.len)
+        let result = self.part.write(&self.file.0.kernel, bytes, &mut self.len);
+        self.note_room(&result);
+        result
+    }
+
+    /// Notes whether a write has failed because there was no room for it.
+    pub(super) fn note_room<T>(&mut self, result: &io::Result<T>) {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+
+        let kind = result.as_ref().err().map(io::Error::kind);
+        self.lacks_room |= matches!(kind, Some(FileTooLarge | QuotaExceeded | StorageFull));
     }
 
     /// Moves `count` bytes from a pipe to the end of the file. Returns how many are still in the
@@ -331,7 +343,7 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         if self.committed.is_some() {
             self.pass_name_on();
-        } else if !(self.part.is_resumable() && self.len > 0) {
+        } else if !(self.part.is_resumable() && self.len > 0) || self.lacks_room {
             self.part.remove(&self.file.0.kernel);
         }
     }

@@ -20,8 +20,9 @@ impl Dir {
     /// returns the number of bytes that it already has. Bytes that no worker had written when the
     /// file was abandoned are missing.
     ///
-    /// A file that is dropped without a commit stays in `partials`, unless it is empty. So does the
-    /// file of a process that is killed. A failed commit removes the file, and
+    /// A file that is dropped without a commit stays in `partials`, unless it is empty or there was
+    /// no room for all of it: it would keep the disk full. So does the file of a process that is
+    /// killed. A failed commit removes the file, and
     /// [`remove_abandoned`](Dir::remove_abandoned) removes files that are not continued.
     ///
     /// The file is locked while it is open (`flock(2)`), so no other thread or process that uses

@@ -147,6 +147,7 @@ impl Saving {
 
     /// Remembers the first error.
     fn note_failure(&mut self, result: io::Result<()>) {
+        self.file.note_room(&result);
         self.failed = self.failed.take().or(result.err());
     }
 
