@@ -275,16 +275,28 @@ fn more_archives_than_may_be_sent_are_refused() {
     let mut site = archives_of(|disk| {
         (0..20).for_each(|i| disk.put_file(format!("/www/dir/{i}"), &noise(100_000), OLD));
     });
-    let clients: Vec<_> = (0..17).map(|_| site.open()).collect();
-    for client in &clients {
-        site.set_room(*client, 10_000);
-        site.feed(*client, "GET /dir/?tar HTTP/1.1\r\nHost: h\r\n\r\n");
+    let ask = |site: &mut Site, address: &str| {
+        let client = site.open_from(address.parse().expect("an address"));
+        site.set_room(client, 10_000);
+        site.feed(client, "GET /dir/?tar HTTP/1.1\r\nHost: h\r\n\r\n");
+        client
+    };
+    let mut clients = Vec::new();
+    // A client gets at most half of those that others leave it.
+    for (address, most) in [("2001:db8::1", 8), ("192.0.2.1", 4), ("192.0.2.2", 2)] {
+        clients.extend((0..most).map(|_| ask(&mut site, address)));
+        let refused = ask(&mut site, &address.replace("::1", "::2"));
+        let answer = Answer::parse(&site.sent(refused));
+        assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("1")), "{address}");
+        // None of the fields of an archive.
+        assert_eq!(answer.field("Content-Type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(answer.field("Content-Disposition"), None);
     }
-    let answer = Answer::parse(&site.sent(clients[16]));
-    assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("1")));
-    // None of the fields of an archive.
-    assert_eq!(answer.field("Content-Type"), Some("text/plain; charset=utf-8"));
-    assert_eq!(answer.field("Content-Disposition"), None);
-    assert_eq!(unpack(&body(&Answer::parse(&site.sent(clients[0])))).len(), 20);
+    clients.extend(["192.0.2.3", "192.0.2.4"].map(|address| ask(&mut site, address)));
+    let refused = ask(&mut site, "192.0.2.5");
+    assert_eq!(Answer::parse(&site.sent(refused)).status, 503);
+    for client in clients {
+        assert_eq!(unpack(&body(&Answer::parse(&site.sent(client)))).len(), 20);
+    }
     assert_eq!(get(&mut site, "/dir/?tar").status, 200);
 }

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use sluicegate_reactor::{ConnId, Reactor, Sent, Turn};
@@ -15,7 +16,8 @@ use super::background::{self, Waker, Work};
 use crate::http::ResponseStream;
 
 /// The maximum number of archives that are sent at the same time. Each has a descriptor open for
-/// each level of directories it is in. A request for one more gets 503.
+/// each level of directories it is in. A request for one more gets 503, and so does one of a client
+/// that already has as many as are left for others.
 const MOST_ARCHIVES: usize = 16;
 
 /// The archives of a reactor, as the service of its requests sees them.
@@ -36,6 +38,7 @@ struct Queue {
 struct Active {
     archive: Archive,
     stream: ResponseStream,
+    client: Option<IpAddr>,
 }
 
 impl Archives {
@@ -46,14 +49,19 @@ impl Archives {
         Archives { queue, waker }
     }
 
-    /// Whether the limit is reached.
-    pub(super) fn is_full(&self) -> bool {
-        self.queue.active.borrow().len() + self.queue.waiting.borrow().len() >= MOST_ARCHIVES
+    /// Whether this client gets no archive now. A client gets at most as many as are left for
+    /// others, so that one that reads slowly does not block them. That is more than a fixed number
+    /// for the clients behind a proxy, which share its address.
+    pub(super) fn is_full(&self, client: Option<IpAddr>) -> bool {
+        let (active, waiting) = (self.queue.active.borrow(), self.queue.waiting.borrow());
+        let all = active.iter().chain(waiting.values());
+        let of_client = all.clone().filter(|archive| archive.client == client).count();
+        of_client >= MOST_ARCHIVES.saturating_sub(all.count())
     }
 
     /// Sends an archive.
-    pub(super) fn send(&self, archive: Archive, stream: ResponseStream) {
-        self.continue_with(Active { archive, stream });
+    pub(super) fn send(&self, archive: Archive, stream: ResponseStream, client: Option<IpAddr>) {
+        self.continue_with(Active { archive, stream, client });
     }
 
     fn continue_with(&self, active: Active) {

@@ -75,7 +75,8 @@ impl Files {
             Ok(reply) => reply,
             Err(answered) => return answered,
         };
-        if request.method() != Method::Head && archives.is_full() {
+        let client = request.client();
+        if request.method() != Method::Head && archives.is_full(client) {
             let reply = reply.header("Retry-After", "1");
             return self.error(Status::SERVICE_UNAVAILABLE, request, reply);
         }
@@ -87,7 +88,7 @@ impl Files {
         if request.method() == Method::Head {
             return reply.send_head();
         }
-        reply.stream(|stream, _| archives.send(archive, stream))
+        reply.stream(|stream, _| archives.send(archive, stream, client))
     }
 }
 

@@ -96,7 +96,9 @@
 //! If [`archive`](FilesOptions::archive) is set, `?tar` on a directory returns a tar archive of
 //! everything that its listings show, except symbolic links and what the server may not read. The
 //! archive is created while it is sent, so the response has no `Content-Length`. What is removed in
-//! the meantime may be missing. If a file shrinks or cannot be opened for another reason, such as
+//! the meantime may be missing. A reactor sends at most 16 archives at a time, and to one client (an
+//! IPv4 address, or a 64-bit IPv6 prefix) at most as many as are left for others: up to 8. Further
+//! requests get 503. If a file shrinks or cannot be opened for another reason, such as
 //! a lack of descriptors, or directories are nested more than 64 levels deep, the connection is
 //! reset and a warning is logged.
 //!
