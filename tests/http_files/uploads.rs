@@ -159,6 +159,23 @@ fn row_29_what_cannot_be_put_is_refused() {
 }
 
 #[test]
+fn row_29_a_body_with_a_coding_is_refused() {
+    let mut site = uploads();
+    for (field, status) in [
+        ("Content-Encoding: gzip", 415),
+        ("content-encoding: identity, br", 415),
+        ("Content-Encoding: identity\r\nContent-Encoding: gzip", 415),
+        ("Content-Encoding: Identity", 201),
+        ("Content-Encoding:", 204),
+    ] {
+        let answer = ask(&mut site, "PUT /coded", &format!("{field}\r\n"));
+        assert_eq!(answer.status, status, "{field}");
+        let accepted = (status == 415).then_some("identity");
+        assert_eq!(answer.field("Accept-Encoding"), accepted, "{field}");
+    }
+}
+
+#[test]
 fn row_29_directories_are_created_if_that_was_asked_for() {
     let mut site =
         uploads_with(HttpLimits::default(), FilesOptions { create_directories: true, ..options() });

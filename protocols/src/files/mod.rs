@@ -111,7 +111,7 @@
 //! 403, and so does a path at which there is neither a file nor a directory, such as a device. A
 //! symbolic link is replaced, not followed; a dangling one counts as no file. `If-Match`,
 //! `If-None-Match` and `If-Unmodified-Since` are supported; `Content-Range` gets 400 unless uploads
-//! are [resumable](#resumable-uploads). A full disk gets 507. The size is limited by
+//! are [resumable](#resumable-uploads), and `Content-Encoding` gets 415: the coding would be lost. A full disk gets 507. The size is limited by
 //! [`HttpLimits::body`](crate::http::HttpLimits::body).
 //!
 //! Conditions are evaluated when the request arrives, and again when the file is complete: if two

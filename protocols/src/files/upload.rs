@@ -13,7 +13,7 @@ use super::resume::Part;
 use super::root::Files;
 use super::service::Upload;
 use super::validators::{Modified, Validators, etag};
-use crate::http::{Answered, Reply, Request, Status};
+use crate::http::{Answered, Reply, Request, Status, list, values};
 
 /// The maximum number of directories on the path of a file for which they are created. Each takes a
 /// few system calls.
@@ -41,6 +41,12 @@ impl Files {
             Ok(reply) => reply,
             Err(answered) => return answered,
         };
+        let mut codings = values(request.headers(), "Content-Encoding").flat_map(list);
+        if codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+            // The content is saved as it arrives, and responses would not name its coding.
+            let reply = reply.header("Accept-Encoding", "identity");
+            return self.error(Status::UNSUPPORTED_MEDIA_TYPE, request, reply);
+        }
         let part = match Part::of(request, &self.path, self.partials.is_some()) {
             Ok(part) => part,
             Err(status) => return self.error(status, request, reply),
