@@ -69,7 +69,8 @@ struct Files {
     /// /.well-known.
     #[arg(long)]
     hidden: bool,
-    /// Send NAME.br, NAME.zst or NAME.gz instead of NAME to clients that accept the coding.
+    /// Send NAME.br, NAME.zst or NAME.gz instead of NAME to clients that accept the coding, unless
+    /// it is older than NAME.
     #[arg(long)]
     precompressed: bool,
     /// Page for paths that do not exist, as a path beneath DIR.

@@ -14,7 +14,7 @@ fn options() -> FilesOptions {
 fn site_with_siblings(transfer: FileTransfer) -> Site {
     site_with(transfer, options(), |disk| {
         disk.put_file("/www/a.css", b"the original", OLD);
-        disk.put_file("/www/a.css.gz", b"gzip", OLD - 5);
+        disk.put_file("/www/a.css.gz", b"gzip", OLD);
         disk.put_file("/www/a.css.br", b"brotli!", OLD + 5);
         disk.put_file("/www/large.js", &noise(200_000), OLD);
         disk.put_file("/www/large.js.zst", &noise(100_000), OLD);
@@ -63,6 +63,31 @@ fn row_37_a_client_gets_the_compressed_file_that_it_prefers() {
         let answer = ask(&mut site, "GET /a.css.gz", GZIP);
         assert_eq!((answer.text(), answer.field("Content-Encoding")), ("gzip", None));
     }
+}
+
+#[test]
+fn row_37_a_compressed_file_that_is_older_than_the_original_is_not_sent() {
+    let options = FilesOptions { upload: Some(CreateOptions::default()), ..options() };
+    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+        disk.put_file("/www/a.css", b"old", OLD);
+        disk.put_file("/www/a.css.gz", b"old gzip", OLD);
+        disk.put_file("/www/b.css", b"new", OLD);
+        disk.put_file("/www/b.css.gz", b"old gzip", OLD - 1);
+        disk.put_file("/www/b.css.br", b"new brotli", OLD + 1);
+    });
+    let gzip = |site: &mut Site, path: &str| {
+        let answer = ask(site, &format!("GET {path}"), GZIP);
+        (answer.text().to_owned(), answer.field("Content-Encoding") == Some("gzip"))
+    };
+    assert_eq!(gzip(&mut site, "/a.css"), ("old gzip".to_owned(), true));
+    assert_eq!(gzip(&mut site, "/b.css"), ("new".to_owned(), false));
+    assert_eq!(ask(&mut site, "GET /b.css", ALL).text(), "new brotli");
+    assert_eq!(ask(&mut site, "PUT /a.css", "").status, 204);
+    assert_eq!(gzip(&mut site, "/a.css"), (String::new(), false));
+    assert_eq!(ask(&mut site, "PUT /a.css.gz", "").status, 204);
+    site.files().put_file("/www/a.css.gz", b"new gzip", START);
+    site.advance(LATER);
+    assert_eq!(gzip(&mut site, "/a.css"), ("new gzip".to_owned(), true));
 }
 
 #[test]

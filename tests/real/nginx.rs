@@ -50,13 +50,16 @@ impl Servers {
             ("page/index.html", b"index"),
             ("style.css", b"the original"),
             ("style.css.gz", b"the compressed one"),
+            ("new.css", b"the original"),
+            ("new.css.gz", b"an older version"),
             (".hidden", b"hidden"),
         ] {
             let path = root.join(name);
             fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
             fs::write(&path, content).expect("a file");
             let file = File::options().write(true).open(&path).expect("the file");
-            file.set_modified(UNIX_EPOCH + MODIFIED).expect("its date");
+            let age = Duration::from_secs(u64::from(name == "new.css.gz"));
+            file.set_modified(UNIX_EPOCH + MODIFIED - age).expect("its date");
         }
         let stopper = start_ours(&root, &dir.path().join("ours"));
         let process = start_nginx(dir.path(), &dir.path().join("nginx"));
@@ -284,6 +287,10 @@ fn where_nginx_answers_otherwise_the_reason_is_known() {
         let statuses = servers.ask(line, &fields).map(|answer| answer.status);
         assert_eq!(statuses, [ours, nginx], "{line} {fields}");
     }
+    // A compressed file that is older than the original has another content.
+    let answers = servers.ask("GET /new.css", "Accept-Encoding: gzip\r\n");
+    assert_eq!(answers[0].field("Content-Encoding"), None);
+    assert_eq!(answers[1].field("Content-Encoding"), Some("gzip"));
     // Section 12.5.3: `*` stands for every coding.
     let answers = servers.ask("GET /style.css", "Accept-Encoding: *\r\n");
     assert_eq!(answers[0].field("Content-Encoding"), Some("gzip"));

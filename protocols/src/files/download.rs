@@ -88,13 +88,18 @@ impl Files {
     }
 
     /// Opens the precompressed files beside a file. One that cannot be opened does not count, and
-    /// neither does an empty one: no coding makes a file empty.
+    /// neither does an empty one, as no coding makes a file empty, nor one of an older version.
+    /// Only whole seconds are compared: tools that copy a date may drop the rest, and copies of a
+    /// directory have the dates of their files in any order.
     fn with_siblings(&mut self, plain: Opened, name: Vec<u8>) -> OpenedFile {
         let codings = if self.options.precompressed { &Coding::ALL[..] } else { &[] };
         let encoded = codings.iter().filter_map(|coding| {
             let path = [&name, coding.extension().as_bytes()].concat();
             let opened = self.open(&path).ok()?;
-            let is_usable = opened.metadata.is_file() && opened.metadata.len > 0;
+            let metadata = opened.metadata;
+            let is_usable = metadata.is_file()
+                && metadata.len > 0
+                && metadata.modified_seconds >= plain.metadata.modified_seconds;
             is_usable.then_some(Opened { coding: Some(*coding), ..opened })
         });
         OpenedFile { encoded: encoded.collect(), plain, name }

@@ -57,8 +57,9 @@
 //!
 //! If [`precompressed`](FilesOptions::precompressed) is set, a client that accepts the coding gets
 //! `a.css.br`, `a.css.zst` or `a.css.gz` instead of `a.css`: the one it prefers, or the first in
-//! this order. A compressed file is sent only if the original exists. As in nginx (`gzip_static`),
-//! the modification times of the two are not compared, so replace both together.
+//! this order. A compressed file is sent only if the original exists and was not modified later, in
+//! whole seconds: after an upload of `a.css`, the old `a.css.gz` is not sent any more. Compress files
+//! where they are served, or copy them with their modification times.
 //!
 //! Length, ranges, entity tag and date are those of the file that is sent. If a request asks for
 //! several ranges of a compressed file, the client gets the whole file. If there is a compressed
@@ -87,6 +88,7 @@
 //! | `Range` for a compressed file | 206 | 200 | it has its own entity tag |
 //! | `If-Modified-Since` with a later date | 304 | 200 | section 13.1.3; nginx compares exactly |
 //! | a malformed `If-Unmodified-Since` | 200 | 412 | section 13.1.4: it is ignored |
+//! | a compressed file that is older | plain | compressed | it belongs to an old version |
 //! | `Accept-Encoding: *` | compressed | plain | section 12.5.3: it stands for every coding |
 //! | `%2F` in the path | 404 | a slash | a name cannot contain it |
 //! | a name with a leading dot | 404 | 200 | it may hold secrets |
