@@ -6,8 +6,8 @@
 //!
 //! It is strict where all clients behave alike, and lenient where they differ:
 //!
-//! - The body must start with the first delimiter, and nothing may follow a delimiter on its line.
-//!   Everything after the last delimiter is ignored.
+//! - Nothing may follow a delimiter on its line. Up to 8 KiB before the first delimiter are ignored,
+//!   and everything after the last one.
 //! - Lines end with CRLF. Each part has one `Content-Disposition: form-data` with a `name`. All
 //!   other fields except `Content-Type` are ignored, even `Content-Transfer-Encoding`, which is
 //!   obsolete.
@@ -46,6 +46,10 @@ use super::status::Status;
 /// The longest boundary in bytes (RFC 2046, section 5.1.1).
 const MAX_BOUNDARY: usize = 70;
 
+/// The maximum length of what precedes the first delimiter, with its line end, in bytes. RFC 2046
+/// allows any length; clients send an empty line or a note for old mail readers.
+const MAX_PREAMBLE: usize = 8 << 10;
+
 /// The limits on a form. [`HttpLimits::body`](super::HttpLimits::body) limits the length of the
 /// whole body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +85,8 @@ pub struct FormDecoder {
 /// What comes next in the input.
 #[derive(Clone, Copy, Debug)]
 enum Expected {
-    /// The first delimiter. There is no data before it.
-    FirstDelimiter,
+    /// Bytes that are ignored, of which so many have been consumed, or the first delimiter.
+    Preamble(usize),
     /// The line end after a delimiter, or the hyphens after the last one.
     LineEnd,
     Head,
@@ -199,7 +203,7 @@ impl FormDecoder {
             delimiter: Finder::new(&delimiter).into_owned(),
             // The line end that precedes the others is missing before the first.
             matched: 2,
-            expected: Expected::FirstDelimiter,
+            expected: Expected::Preamble(0),
             head: Vec::new(),
             part: FormPart::default(),
             parts: 0,
@@ -226,9 +230,13 @@ impl FormDecoder {
                 return Ok(FormEvent::NeedInput);
             }
             match self.expected {
-                Expected::FirstDelimiter => {
-                    if !self.continue_delimiter(input) {
-                        return Err(FormError::Malformed);
+                Expected::Preamble(before) => {
+                    if let FormEvent::Data(ignored) = self.take_data(input) {
+                        let consumed = before + ignored.len();
+                        if consumed > MAX_PREAMBLE {
+                            return Err(FormError::Malformed);
+                        }
+                        self.expected = Expected::Preamble(consumed);
                     }
                 }
                 Expected::LineEnd => self.take_line_end(input)?,

@@ -93,11 +93,27 @@ fn row_51_a_form_that_is_cut_off_is_not_complete() {
 }
 
 #[test]
+fn row_51_what_precedes_the_first_delimiter_is_ignored_up_to_a_limit() {
+    let form = format!("--xyz\r\n{A}\r\nvalue\r\n--xyz--");
+    let parts = vec![part("a", None, b"value")];
+    for preamble in ["", "\r\n", "\r\n\r\n", "A note.\r\n", "--xy\r\n", "x--xyz\r\n", "\r\r\n"] {
+        let body = format!("{preamble}{form}");
+        let decoded = decode_in_all_pieces(body.as_bytes(), FormLimits::default());
+        assert_eq!(decoded, Ok((parts.clone(), true)), "{preamble:?}");
+    }
+    for (length, is_accepted) in [(MAX_PREAMBLE, true), (MAX_PREAMBLE + 1, false)] {
+        let body = format!("{}\r\n{form}", "x".repeat(length - 2));
+        for size in [1, 1000, body.len()] {
+            let limits = FormLimits::default();
+            let decoded = decode(decoder("xyz", limits), body.as_bytes(), &[size]);
+            assert_eq!(decoded.is_ok(), is_accepted, "{length} {size}");
+        }
+    }
+}
+
+#[test]
 fn row_51_malformed_forms_are_refused() {
     for body in [
-        "\r\n--xyz\r\n",
-        "preamble\r\n--xyz\r\n",
-        "--xy\r\n",
         "--xyz \r\n",
         "--xyz-\r\n",
         "--xyz\n",
