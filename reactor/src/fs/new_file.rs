@@ -317,10 +317,10 @@ impl NewFile {
     /// # Errors
     /// The error of `renameat(2)`, such as `NotFound` if the directory was removed, or
     /// `IsADirectory` if the name belongs to a directory. The new file is then removed and the old
-    /// one stays. [`ConditionFailed`](super::ConditionFailed) if a [condition](NewFile::commit_if) does not hold. With
-    /// [`CreateOptions::sync`], also the error of `fsync(2)`. If syncing the file
-    /// fails, the new file is removed too; if syncing the directory fails, the file keeps its final
-    /// name but may not survive a power failure.
+    /// one stays. [`ConditionFailed`](super::ConditionFailed) if its
+    /// [condition](NewFile::commit_if) does not hold. With [`CreateOptions::sync`], also the error
+    /// of `fsync(2)`. If syncing the file fails, the new file is removed too; if syncing the
+    /// directory fails, the file keeps its final name but may not survive a power failure.
     pub fn commit(mut self) -> io::Result<Committed> {
         let committed = self.part.commit(&self.file.0.kernel)?;
         self.committed = Some(committed);
