@@ -10,7 +10,9 @@ use super::{Metadata, NewFile};
 use crate::sys::{Fd, Kernel};
 
 /// Whether a file may replace this one: `None` if there is none.
-pub(super) struct Condition(Box<dyn Fn(Option<&Metadata>) -> bool + Send + Sync>);
+type Holds = dyn Fn(Option<&Metadata>) -> bool + Send + Sync;
+
+pub(super) struct Condition(Box<Holds>);
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
