@@ -1,42 +1,40 @@
 //! Creating, writing, renaming and removing files.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::IntoRawFd;
 
-use libc::c_int;
+use rustix::fs::{self, Access, AtFlags, FlockOperation, Mode, OFlags, RawMode};
+use rustix::io::Errno;
 
 use super::Fd;
-use super::unix::{check, check_size, file_offset};
+use super::unix::{borrow, check_size, file_offset};
 
-/// Neither opens an existing file nor follows a symbolic link.
-const NEW: c_int = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+/// Opens a file for reading and writing, or creates it, and does not follow a symbolic link.
+const WRITABLE: OFlags =
+    OFlags::RDWR.union(OFlags::CREATE).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 pub(super) fn create_new(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd> {
-    super::dir::open_at(dir, &c_name(name)?, NEW, mode).map(IntoRawFd::into_raw_fd)
+    let mode = Mode::from_raw_mode(mode as RawMode);
+    Ok(fs::openat(borrow(&dir), name, WRITABLE | OFlags::EXCL, mode)?.into_raw_fd())
 }
 
 pub(super) fn open_locked(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd> {
-    const PARTIAL: c_int = libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-
-    let file = super::dir::open_at(dir, &c_name(name)?, PARTIAL, mode)?;
-    // SAFETY: numbers go in, no memory is touched.
-    check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })?;
+    let file = fs::openat(borrow(&dir), name, WRITABLE, Mode::from_raw_mode(mode as RawMode))?;
+    fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(file.into_raw_fd())
 }
 
 #[cfg(target_os = "linux")]
 pub(super) fn create_unnamed(dir: Fd) -> io::Result<Fd> {
-    /// `O_EXCL` keeps the file from getting a name later.
-    const UNNAMED: c_int = libc::O_RDWR | libc::O_TMPFILE | libc::O_EXCL | libc::O_CLOEXEC;
-
-    let file = super::dir::open_at(dir, c".", UNNAMED, 0o600);
-    file.map(IntoRawFd::into_raw_fd).map_err(|error| match error.raw_os_error() {
+    // `O_EXCL` keeps the file from getting a name later.
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::EXCL | OFlags::CLOEXEC;
+    match fs::openat(borrow(&dir), c".", flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => Ok(file.into_raw_fd()),
         // A file system that does not know the flag ignores it: open(2).
-        Some(libc::EISDIR) => io::ErrorKind::Unsupported.into(),
-        _ => error,
-    })
+        Err(Errno::ISDIR) => Err(io::ErrorKind::Unsupported.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize> {
@@ -48,37 +46,26 @@ pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize>
 }
 
 pub(super) fn sync(file: Fd) -> io::Result<()> {
-    // SAFETY: a number goes in, no memory is touched.
-    check(unsafe { libc::fsync(file) }).map(drop)
+    Ok(fs::fsync(borrow(&file))?)
 }
 
 pub(super) fn rename(dir: Fd, name: &OsStr, new_dir: Fd, new_name: &OsStr) -> io::Result<()> {
-    let (name, new_name) = (c_name(name)?, c_name(new_name)?);
-    // SAFETY: the kernel reads both names up to their terminating zeros.
-    check(unsafe { libc::renameat(dir, name.as_ptr(), new_dir, new_name.as_ptr()) }).map(drop)
+    Ok(fs::renameat(borrow(&dir), name, borrow(&new_dir), new_name)?)
 }
 
 pub(super) fn make_dir(dir: Fd, name: &OsStr) -> io::Result<()> {
-    let name = c_name(name)?;
-    // SAFETY: the kernel reads the name up to its terminating zero.
-    check(unsafe { libc::mkdirat(dir, name.as_ptr(), 0o777) }).map(drop)
+    Ok(fs::mkdirat(borrow(&dir), name, Mode::RWXU | Mode::RWXG | Mode::RWXO)?)
 }
 
 pub(super) fn unlink(dir: Fd, name: &OsStr) -> io::Result<()> {
-    let name = c_name(name)?;
-    // SAFETY: the kernel reads the name up to its terminating zero.
-    check(unsafe { libc::unlinkat(dir, name.as_ptr(), 0) }).map(drop)
+    Ok(fs::unlinkat(borrow(&dir), name, AtFlags::empty())?)
 }
 
 pub(super) fn exists(dir: Fd, name: &OsStr) -> io::Result<bool> {
-    let name = c_name(name)?;
-    // SAFETY: the kernel reads the name up to its terminating zero.
-    match check(unsafe { libc::faccessat(dir, name.as_ptr(), libc::F_OK, 0) }) {
-        Ok(_) => Ok(true),
-        Err(error) => match error.raw_os_error() {
-            Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Ok(false),
-            _ => Err(error),
-        },
+    match fs::accessat(borrow(&dir), name, Access::EXISTS, AtFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -88,15 +75,5 @@ pub(super) fn is_in_memory(file: Fd) -> io::Result<bool> {
     /// has at least 32 bits.
     const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
 
-    // SAFETY: a `statfs` consists of integers, for which zero is valid.
-    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes one `statfs` to a local.
-    check(unsafe { libc::fstatfs(file, &raw mut stat) })?;
-    Ok(IN_MEMORY.contains(&(stat.f_type as u32)))
-}
-
-/// Converts a file name for the kernel. A path would lead out of the directory.
-fn c_name(name: &OsStr) -> io::Result<CString> {
-    debug_assert!(!name.as_bytes().contains(&b'/'));
-    Ok(CString::new(name.as_bytes())?)
+    Ok(IN_MEMORY.contains(&(fs::fstatfs(borrow(&file))?.f_type as u32)))
 }
