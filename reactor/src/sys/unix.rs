@@ -32,7 +32,7 @@ const MORE: c_int = libc::MSG_MORE;
 const MORE: c_int = 0;
 
 /// The last error of this thread.
-pub(super) fn last_error() -> io::Error {
+fn last_error() -> io::Error {
     translated(io::Error::last_os_error())
 }
 

@@ -1,62 +1,45 @@
 //! Paths beneath a directory, resolved by `openat2(2)` (Linux 5.6).
 
-use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use libc::c_int;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
-use super::super::unix::{check, owned};
-use super::super::{Fd, FileKind, Metadata};
+use super::super::{FileKind, Metadata};
 use super::walk;
 
-pub(super) fn open(dir: Fd, path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
+pub(super) fn open(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
     openat2(dir, path, flags)?.map_or_else(|| walk::open(dir, path, flags), Ok)
 }
 
 /// `O_PATH` needs no permission to read the file, and has no effect on a FIFO or a device.
-pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
+pub(super) fn metadata(dir: BorrowedFd<'_>, path: &[u8]) -> io::Result<Metadata> {
     // A single name that is not a link takes one call instead of three.
-    if !path.to_bytes().contains(&b'/') && path != c".." {
+    if !path.contains(&b'/') && path != b".." {
         match super::metadata_at(dir, path) {
             Ok(link) if link.kind == FileKind::Symlink => {}
             found => return found,
         }
     }
-    match openat2(dir, path, libc::O_PATH | libc::O_CLOEXEC)? {
+    match openat2(dir, path, OFlags::PATH | OFlags::CLOEXEC)? {
         Some(file) => super::metadata(file.as_raw_fd()),
         None => walk::metadata(dir, path),
     }
 }
 
 /// Resolves the path; `None` if it has to be walked.
-fn openat2(dir: Fd, path: &CStr, flags: c_int) -> io::Result<Option<OwnedFd>> {
-    // SAFETY: all zeroes is a valid `open_how`, by openat2(2).
-    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-    how.flags = flags as u64;
-    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
-    // SAFETY: the kernel reads `path` up to its terminating zero, and `how` for its size. Not every
-    // C library has a function for this call. The result, a descriptor, fits a `c_int`.
-    let result = check(unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            dir,
-            path.as_ptr(),
-            &raw const how,
-            size_of::<libc::open_how>(),
-        )
-    } as c_int);
-    match result {
-        Ok(fd) => Ok(Some(owned(fd))),
-        Err(error) => match error.raw_os_error() {
-            // A directory was renamed, anywhere on the machine, while the kernel resolved `..`.
-            Some(libc::EAGAIN) => Ok(None),
-            // Sandboxes that do not know the call forbid it (`seccomp(2)` filters of containers).
-            // If the file itself is forbidden, the walk fails in the same way.
-            Some(libc::ENOSYS | libc::EPERM) => Ok(None),
-            // The path leads outside, or has an absolute link, which the walk may allow.
-            Some(libc::EXDEV) => Ok(None),
-            _ => Err(error),
-        },
+fn openat2(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<Option<OwnedFd>> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve) {
+        Ok(file) => Ok(Some(file)),
+        // A directory was renamed, anywhere on the machine, while the kernel resolved `..`.
+        Err(Errno::AGAIN) => Ok(None),
+        // Sandboxes that do not know the call forbid it (`seccomp(2)` filters of containers). If
+        // the file itself is forbidden, the walk fails in the same way.
+        Err(Errno::NOSYS | Errno::PERM) => Ok(None),
+        // The path leads outside, or has an absolute link, which the walk may allow.
+        Err(Errno::XDEV) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }

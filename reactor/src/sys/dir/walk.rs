@@ -6,37 +6,38 @@
 //! directory has been renamed in the meantime. An absolute link is followed if its target passes
 //! through the root: the walk starts again there, with the rest of the target.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use libc::c_int;
+use rustix::fs::{Mode, OFlags, fstat, openat, readlinkat};
+use rustix::io::Errno;
 
-use super::super::unix::check_size;
-use super::super::{Fd, FileKind, Metadata};
-use super::{metadata_at, open_at, outside, stat};
+use super::super::{FileKind, Metadata};
+use super::{metadata_at, outside};
 
 /// The limit of Linux for one path, path_resolution(7).
 const MAX_LINKS: usize = 40;
 
 /// Opens a directory on the path, which must be searchable but need not be readable.
 #[cfg(target_os = "linux")]
-pub(super) const SEARCH: c_int = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+pub(super) const SEARCH: OFlags = super::DIRECTORY.union(OFlags::PATH);
 #[cfg(any(target_os = "freebsd", target_os = "netbsd", target_vendor = "apple"))]
-pub(super) const SEARCH: c_int = libc::O_SEARCH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+pub(super) const SEARCH: OFlags =
+    super::DIRECTORY.union(OFlags::from_bits_retain(libc::O_SEARCH as u32));
 /// OpenBSD has no `O_SEARCH`.
 #[cfg(target_os = "openbsd")]
-pub(super) const SEARCH: c_int = super::DIRECTORY;
+pub(super) const SEARCH: OFlags = super::DIRECTORY;
 
-pub(super) fn open(dir: Fd, path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
-    resolve(dir, path, |dir, name| open_at(dir, name, flags | libc::O_NOFOLLOW, 0))
+pub(super) fn open(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    resolve(dir, path, |dir, name| open_at(dir, name, flags))
 }
 
-pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
+pub(super) fn metadata(dir: BorrowedFd<'_>, path: &[u8]) -> io::Result<Metadata> {
     resolve(dir, path, |dir, name| match metadata_at(dir, name)? {
         link if link.kind == FileKind::Symlink => Err(too_many_links()),
         metadata => Ok(metadata),
@@ -45,18 +46,22 @@ pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
 
 /// Calls `last` with the directory and the name that the path ends in. `last` must fail if the name
 /// is a symbolic link.
-fn resolve<T>(root: Fd, path: &CStr, last: impl Fn(Fd, &CStr) -> io::Result<T>) -> io::Result<T> {
+fn resolve<T>(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    last: impl Fn(BorrowedFd<'_>, &[u8]) -> io::Result<T>,
+) -> io::Result<T> {
     let mut below: Vec<OwnedFd> = Vec::new();
-    let mut ahead: Vec<CString> = Vec::new();
+    let mut ahead: Vec<Vec<u8>> = Vec::new();
     let mut links = 0;
-    if path.to_bytes().starts_with(b"/") {
+    if path.starts_with(b"/") {
         return Err(outside());
     }
-    push_components(&mut ahead, path.to_bytes())?;
+    push_components(&mut ahead, path);
     loop {
-        let dir = below.last().map_or(root, AsRawFd::as_raw_fd);
-        let Some(name) = ahead.pop() else { return last(dir, c".") };
-        let failure = match name.as_bytes() {
+        let dir = below.last().map_or(root, AsFd::as_fd);
+        let Some(name) = ahead.pop() else { return last(dir, b".") };
+        let failure = match &name[..] {
             b"." => continue,
             b".." => match below.pop() {
                 Some(_) => continue,
@@ -66,7 +71,7 @@ fn resolve<T>(root: Fd, path: &CStr, last: impl Fn(Fd, &CStr) -> io::Result<T>) 
                 Ok(found) => return Ok(found),
                 Err(error) => error,
             },
-            _ => match open_at(dir, &name, SEARCH | libc::O_NOFOLLOW, 0) {
+            _ => match open_at(dir, &name, SEARCH) {
                 Ok(next) => {
                     below.push(next);
                     continue;
@@ -82,9 +87,9 @@ fn resolve<T>(root: Fd, path: &CStr, last: impl Fn(Fd, &CStr) -> io::Result<T>) 
         }
         if target.starts_with(b"/") {
             below.clear();
-            push_components(&mut ahead, below_root(root, &target)?)?;
+            push_components(&mut ahead, below_root(root, &target)?);
         } else {
-            push_components(&mut ahead, &target)?;
+            push_components(&mut ahead, &target);
         }
     }
 }
@@ -94,8 +99,8 @@ fn resolve<T>(root: Fd, path: &CStr, last: impl Fn(Fd, &CStr) -> io::Result<T>) 
 /// The root is recognised by its identity: its path may have changed, and may be written in several
 /// ways. That only looks at the directories on the way. The part that is returned is then resolved
 /// beneath the root like any other path.
-fn below_root(root: Fd, path: &[u8]) -> io::Result<&[u8]> {
-    let root = stat(root)?;
+fn below_root<'a>(root: BorrowedFd<'_>, path: &'a [u8]) -> io::Result<&'a [u8]> {
+    let root = fstat(root)?;
     let is_end = |at: &usize| *at == 1 || path.get(*at).is_none_or(|byte| *byte == b'/');
     for end in (1..=path.len()).filter(is_end) {
         let Ok(found) = fs::metadata(Path::new(OsStr::from_bytes(&path[..end]))) else { break };
@@ -108,28 +113,26 @@ fn below_root(root: Fd, path: &[u8]) -> io::Result<&[u8]> {
 }
 
 /// Pushes the components of `path` in reverse, so that the first is popped next.
-fn push_components(ahead: &mut Vec<CString>, path: &[u8]) -> io::Result<()> {
+fn push_components(ahead: &mut Vec<Vec<u8>>, path: &[u8]) {
     // A slash at the end requires a directory.
     if path.ends_with(b"/") {
-        ahead.push(c".".into());
+        ahead.push(b".".into());
     }
-    for name in path.split(|&byte| byte == b'/').rev().filter(|name| !name.is_empty()) {
-        ahead.push(CString::new(name)?);
-    }
-    Ok(())
+    let names = path.split(|&byte| byte == b'/').rev().filter(|name| !name.is_empty());
+    ahead.extend(names.map(<[u8]>::to_vec));
 }
 
-fn read_link(dir: Fd, name: &CStr) -> io::Result<Vec<u8>> {
-    let mut target = vec![0; libc::PATH_MAX as usize];
-    // SAFETY: the kernel reads `name` up to its terminating zero and writes at most `target.len()`
-    // bytes to `target`.
-    let len = check_size(unsafe {
-        libc::readlinkat(dir, name.as_ptr(), target.as_mut_ptr().cast(), target.len())
-    })?;
-    target.truncate(len);
-    Ok(target)
+/// Opens a name that is not a symbolic link.
+fn open_at(dir: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(openat(dir, name, flags | OFlags::NOFOLLOW, Mode::empty())?)
+}
+
+fn read_link(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<u8>> {
+    // With enough room for any target, this is one call.
+    let room = Vec::with_capacity(libc::PATH_MAX as usize);
+    Ok(readlinkat(dir, name, room)?.into_bytes())
 }
 
 fn too_many_links() -> io::Error {
-    io::Error::from_raw_os_error(libc::ELOOP)
+    Errno::LOOP.into()
 }
