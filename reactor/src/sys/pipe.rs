@@ -1,44 +1,33 @@
 //! Moving bytes between sockets without copying them into the process: through a pipe, whose
 //! buffers refer to the received pages until the other socket has sent them (Linux).
 
+use std::os::fd::IntoRawFd;
 use std::{io, ptr};
 
-use libc::c_int;
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with};
 
+use super::Fd;
 use super::signal::block_io_signals;
-use super::unix::{check, check_size, close, file_offset};
-use super::{Fd, NO_FD};
+use super::unix::{check_size, file_offset};
 
 /// The least size to ask for. A new pipe has two pages once the user's quota is used up
 /// (`/proc/sys/fs/pipe-user-pages-soft`), too few to be worth a call.
 const LEAST: usize = 64 << 10;
 
 pub(super) fn open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)> {
-    let mut ends = [NO_FD; 2];
-    // SAFETY: the kernel writes two numbers to the array.
-    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
-    let [read, write] = ends;
+    let (read, write) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
     let mut wanted = bytes;
     // Beyond the quota the call fails with `EPERM`, and a smaller size may succeed (`fcntl(2)`).
     // The kernel rounds the size up, so it is read back.
-    while wanted >= LEAST && size(write, libc::F_SETPIPE_SZ, wanted).is_err() {
+    while wanted >= LEAST && fcntl_setpipe_size(&write, wanted).is_err() {
         wanted /= 2;
     }
-    match size(write, libc::F_GETPIPE_SZ, 0) {
-        Ok(size) if size >= LEAST.min(bytes) => Ok((read, write, size)),
-        other => {
-            close(read);
-            close(write);
-            Err(other.err().unwrap_or_else(|| io::Error::from_raw_os_error(libc::EPERM)))
-        }
+    let size = fcntl_getpipe_size(&write)?;
+    if size < LEAST.min(bytes) {
+        return Err(Errno::PERM.into());
     }
-}
-
-/// Gets or sets the size of a pipe.
-fn size(pipe: Fd, command: c_int, bytes: usize) -> io::Result<usize> {
-    let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
-    // SAFETY: numbers go in, no memory is touched.
-    check(unsafe { libc::fcntl(pipe, command, bytes) }).map(|size| size as usize)
+    Ok((read.into_raw_fd(), write.into_raw_fd(), size))
 }
 
 #[inline]
@@ -67,6 +56,10 @@ mod tests {
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
+    use rustix::fs::{OFlags, fcntl_getfl};
+    use rustix::io::{FdFlags, fcntl_getfd};
+
+    use super::super::unix::owned;
     use super::*;
 
     #[test]
@@ -75,11 +68,9 @@ mod tests {
         // A used-up quota leaves less.
         assert!((64 << 10..=128 << 10).contains(&size), "{size}");
         for fd in [read, write] {
-            // SAFETY: the descriptor is open; no memory is touched.
-            assert_ne!(unsafe { libc::fcntl(fd, libc::F_GETFD) } & libc::FD_CLOEXEC, 0);
-            // SAFETY: the descriptor is open; no memory is touched.
-            assert_ne!(unsafe { libc::fcntl(fd, libc::F_GETFL) } & libc::O_NONBLOCK, 0);
-            close(fd);
+            let end = owned(fd);
+            assert!(fcntl_getfd(&end).unwrap().contains(FdFlags::CLOEXEC));
+            assert!(fcntl_getfl(&end).unwrap().contains(OFlags::NONBLOCK));
         }
     }
 
@@ -89,6 +80,7 @@ mod tests {
             (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
         near_a.set_nonblocking(true).unwrap();
         let (read, write, size) = open_pipe(64 << 10).unwrap();
+        let (_read, _write) = (owned(read), owned(write));
         let empty = splice(near_a.as_raw_fd(), write, size).unwrap_err();
         assert_eq!(empty.kind(), ErrorKind::WouldBlock);
         a.write_all(b"hello").unwrap();
@@ -100,7 +92,5 @@ mod tests {
         let mut got = String::new();
         b.read_to_string(&mut got).unwrap();
         assert_eq!(got, "hello");
-        close(read);
-        close(write);
     }
 }
