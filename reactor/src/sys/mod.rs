@@ -5,6 +5,10 @@
 //! between the operating system and, with the feature `testing`, a [simulated one](sim). Without
 //! the feature each is a type with a single variant, so the choice costs nothing.
 //!
+//! Calls on directories, names and pipes go through `rustix`, without `unsafe`. Those that move the
+//! bytes of connections and files go through `libc`, as a borrowed descriptor of the standard
+//! library costs a comparison each.
+//!
 //! # The contract
 //!
 //! *Descriptors* are plain numbers ([`Fd`]); the caller that opens one must close it. Every

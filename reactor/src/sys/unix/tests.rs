@@ -4,6 +4,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::{FdFlags, fcntl_getfd};
+
 use super::super::TcpOptions;
 use super::super::address::{local_address, peer_address};
 use super::super::listen::listen_tcp;
@@ -36,21 +39,11 @@ pub(in crate::sys) fn connection() -> (Fd, TcpStream) {
     (ours, peer)
 }
 
-fn descriptor_flags(fd: Fd) -> c_int {
-    // SAFETY: two numbers go in, no memory is touched.
-    check(unsafe { libc::fcntl(fd, libc::F_GETFD) }).unwrap()
-}
-
-fn status_flags(fd: Fd) -> c_int {
-    // SAFETY: two numbers go in, no memory is touched.
-    check(unsafe { libc::fcntl(fd, libc::F_GETFL) }).unwrap()
-}
-
 /// The properties of every TCP socket that is opened here.
 pub(in crate::sys) fn is_set_up_as_promised(socket: Fd) {
     assert!(SockRef::from(&borrow(&socket)).tcp_nodelay().unwrap());
-    assert_ne!(descriptor_flags(socket) & libc::FD_CLOEXEC, 0);
-    assert_ne!(status_flags(socket) & libc::O_NONBLOCK, 0);
+    assert!(fcntl_getfd(borrow(&socket)).unwrap().contains(FdFlags::CLOEXEC));
+    assert!(fcntl_getfl(borrow(&socket)).unwrap().contains(OFlags::NONBLOCK));
 }
 
 #[test]
