@@ -2,30 +2,19 @@
 
 use std::io;
 
-#[cfg(target_os = "linux")]
-use libc::cpu_set_t as CpuSet;
-#[cfg(target_os = "freebsd")]
-use libc::cpuset_t as CpuSet;
-
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
-use super::unix::check;
-
-/// A bit for each core, as many as the C library's type has. On Linux machines with more, the calls
-/// fail with `EINVAL`.
-#[cfg(any(target_os = "linux", target_os = "freebsd"))]
-type Mask = [usize; size_of::<CpuSet>() / size_of::<usize>()];
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Pins the calling thread to one of the cores that it may run on: the one at index `nth`, modulo
 /// their number.
 ///
 /// # Errors
 /// `ErrorKind::Unsupported` on systems without such a call: OpenBSD has none, macOS takes hints
-/// only, and NetBSD allows it only to the superuser.
+/// only, and NetBSD allows it only to the superuser. `EINVAL` on Linux machines with more cores
+/// than the C library's type has bits. FreeBSD has these two calls since 13.1.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 pub(crate) fn pin_to_core(nth: usize) -> io::Result<()> {
-    let mask = one_of(&allowed()?, nth);
-    // SAFETY: the kernel reads `size_of::<Mask>()` bytes of `mask`. 0 is the calling thread.
-    check(unsafe { libc::sched_setaffinity(0, size_of::<Mask>(), mask.as_ptr().cast()) }).map(drop)
+    Ok(sched_setaffinity(None, &one_of(&sched_getaffinity(None)?, nth))?)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
@@ -33,27 +22,21 @@ pub(crate) fn pin_to_core(_: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// The cores that the calling thread may run on. FreeBSD has these two calls since 13.1.
+/// The set with only the core at index `nth`, modulo the number of cores in `set`.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
-fn allowed() -> io::Result<Mask> {
-    let mut mask = Mask::default();
-    // SAFETY: the kernel writes at most `size_of::<Mask>()` bytes to `mask`.
-    check(unsafe { libc::sched_getaffinity(0, size_of::<Mask>(), mask.as_mut_ptr().cast()) })?;
-    Ok(mask)
-}
-
-/// The mask with only the core at index `nth`, modulo the number of cores in `mask`.
-#[cfg(any(target_os = "linux", target_os = "freebsd"))]
-fn one_of(mask: &Mask, nth: usize) -> Mask {
-    const BITS: usize = usize::BITS as usize;
-    let has = |core: &usize| mask[core / BITS] & 1 << (core % BITS) != 0;
-    let cores: Vec<usize> = (0..mask.len() * BITS).filter(has).collect();
-    let mut one = Mask::default();
+fn one_of(set: &CpuSet, nth: usize) -> CpuSet {
+    let cores = cores(set);
+    let mut one = CpuSet::new();
     if !cores.is_empty() {
-        let core = cores[nth % cores.len()];
-        one[core / BITS] = 1 << (core % BITS);
+        one.set(cores[nth % cores.len()]);
     }
     one
+}
+
+/// The numbers of the cores in a set.
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+fn cores(set: &CpuSet) -> Vec<usize> {
+    (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect()
 }
 
 #[cfg(all(test, any(target_os = "linux", target_os = "freebsd")))]
@@ -62,28 +45,27 @@ mod tests {
 
     #[test]
     fn a_thread_is_bound_to_one_of_the_cores_it_may_run_on() {
-        let before = allowed().unwrap();
+        let before = sched_getaffinity(None).unwrap();
         for nth in [0, 1, 7] {
             std::thread::spawn(move || {
                 pin_to_core(nth).unwrap();
-                let after = allowed().unwrap();
-                assert_eq!(after.iter().map(|word| word.count_ones()).sum::<u32>(), 1);
-                assert!(after.iter().zip(before).all(|(after, before)| after & !before == 0));
+                let after = cores(&sched_getaffinity(None).unwrap());
+                assert_eq!(after.len(), 1);
+                assert!(before.is_set(after[0]));
             })
             .join()
             .unwrap();
         }
-        assert_eq!(allowed().unwrap(), before, "other threads stay as they are");
+        assert_eq!(sched_getaffinity(None).unwrap(), before, "other threads stay as they are");
     }
 
     #[test]
     fn the_nth_core_is_counted_among_those_that_are_there() {
-        let mut mask = Mask::default();
-        (mask[0], mask[1]) = (0b1010, 0b1);
-        let chosen = [0, 1, 2, 3].map(|nth| {
-            let one = one_of(&mask, nth);
-            (one[0], one[1])
-        });
-        assert_eq!(chosen, [(0b10, 0), (0b1000, 0), (0, 1), (0b10, 0)]);
+        let mut set = CpuSet::new();
+        for core in [1, 3, 64] {
+            set.set(core);
+        }
+        let chosen = [0, 1, 2, 3].map(|nth| cores(&one_of(&set, nth)));
+        assert_eq!(chosen, [[1], [3], [64], [1]]);
     }
 }
