@@ -15,7 +15,7 @@ use sluicegate_protocols::http::{
 };
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, Received, State};
-use sluicegate_reactor::{ConnId, Listen, Turn, Payload};
+use sluicegate_reactor::{ConnId, Listen, Payload, Turn};
 
 /// Most bytes of a body.
 const BODY: u64 = 300;

@@ -5,7 +5,6 @@
 
 #![no_main]
 
-
 use libfuzzer_sys::fuzz_target;
 use sluicegate_protocols::line::{Delimiter, LineEof, LineHandler, Lines, Next, Splitter};
 use sluicegate_reactor::testing::Harness;

@@ -16,7 +16,7 @@ use sluicegate_protocols::http::client::{
 };
 use sluicegate_protocols::http::{Method, Trailers};
 use sluicegate_reactor::testing::{Harness, Remote, State};
-use sluicegate_reactor::{Address, ConnId, Context, Handler, Input, Turn, Payload};
+use sluicegate_reactor::{Address, ConnId, Context, Handler, Input, Payload, Turn};
 
 /// The most bytes of a body that is received whole.
 const WHOLE: usize = 300;
