@@ -15,19 +15,6 @@ use crate::transport;
 /// waits for the next turn.
 const MOST_PIECES: u32 = 1024;
 
-/// The next step: a callback, or a receive that can lead to one.
-enum Due {
-    /// The next step of connecting, or of the handshake of a transport.
-    Establish,
-    Ready,
-    Drain,
-    /// A receive of a stream.
-    Receive,
-    /// A step of the connection's receive strategy.
-    Input,
-    Nothing,
-}
-
 impl Reactor {
     /// Does the work of a connection, within its quantum.
     pub(super) fn run_connection(&mut self, index: u32) {
@@ -74,32 +61,11 @@ impl Reactor {
         self.turn.core[index].phase >= Phase::Open
     }
 
-    /// Takes one step, if one is due. Returns whether there may be another.
+    /// Takes one step, if one is due: a callback, or a receive that can lead to one. Returns whether
+    /// there may be another. For most connections with an event the step is a receive of a stream,
+    /// which takes one look.
     #[inline(always)]
     fn step(&mut self, index: u32) -> bool {
-        match self.next_due(index) {
-            Due::Nothing => return false,
-            Due::Establish => return self.establish(index),
-            Due::Ready => self.call(index, "on_ready", |h, turn, slot| h.ready(turn, index, slot)),
-            Due::Drain => self.call(index, "on_drain", |h, turn, slot| h.drain(turn, index, slot)),
-            Due::Receive => {
-                let (core, buffer) = (&mut self.turn.core, &mut self.receive);
-                let most = core.input.most;
-                if let Some(count) = inbound::receive(core, buffer, index, most) {
-                    self.deliver_bytes(index, count);
-                }
-            }
-            Due::Input => {
-                let arrival = inbound::step(&mut self.turn.core, &mut self.receive, index);
-                return self.deliver(index, arrival);
-            }
-        }
-        true
-    }
-
-    /// What is due next. For most connections with an event it is a receive, which takes one look.
-    #[inline]
-    fn next_due(&mut self, index: u32) -> Due {
         let core = &mut self.turn.core;
         let c = &mut core.connections[index as usize];
         let limits = &core.groups[c.group as usize].limits;
@@ -109,43 +75,51 @@ impl Reactor {
         }
         input.calls -= 1;
         c.flags.clear(Flags::WROTE_THROUGH);
-        if c.special.is_none() { Due::Receive } else { Due::Input }
+        if c.special.is_some() {
+            return self.take_input(index);
+        }
+        let most = core.input.most;
+        if let Some(count) = inbound::receive(core, &mut self.receive, index, most) {
+            self.deliver_bytes(index, count);
+        }
+        true
     }
 
+    /// Takes the step of a connection that is owed more than a receive, or has used up its quantum.
     #[inline(never)]
-    fn look_closer(&mut self, index: u32) -> Due {
+    fn look_closer(&mut self, index: u32) -> bool {
         let core = &mut self.turn.core;
         if core.input.metered {
             rates::meter_input(core, index);
         }
         let c = &mut core.connections[index as usize];
         if !c.is_open() {
-            return if c.phase < Phase::Open { Due::Establish } else { Due::Nothing };
+            return c.phase < Phase::Open && self.establish(index);
         }
         if core.input.is_used_up() || c.flags.any(Flags::YIELDED) {
             let ledger = &mut core.groups[c.group as usize].ledger;
             let yielded = c.flags.any(Flags::YIELDED);
             *if yielded { &mut ledger.yields } else { &mut ledger.recv_budget_stops } +=
                 u64::from(c.is_owed());
-            return Due::Nothing;
+            return false;
         }
         core.input.calls -= 1;
         c.flags.clear(Flags::WROTE_THROUGH);
         if c.flags.take(Flags::OWES_READY) {
-            Due::Ready
+            self.call(index, "on_ready", |h, turn, slot| h.ready(turn, index, slot));
         } else if c.owes_drain() {
             c.drained();
-            Due::Drain
-        } else if c.wants_input() {
-            Due::Input
+            self.call(index, "on_drain", |h, turn, slot| h.drain(turn, index, slot));
         } else {
-            Due::Nothing
+            return c.wants_input() && self.take_input(index);
         }
+        true
     }
 
-    /// Delivers what a receive strategy returned. Returns whether there may be another step.
-    fn deliver(&mut self, index: u32, arrival: Arrival) -> bool {
-        match arrival {
+    /// Takes a step of the connection's receive strategy and delivers its result. Returns whether
+    /// there may be another step.
+    fn take_input(&mut self, index: u32) -> bool {
+        match inbound::step(&mut self.turn.core, &mut self.receive, index) {
             Arrival::Nothing => return false,
             Arrival::Progress => {}
             Arrival::Bytes(count) => self.deliver_bytes(index, count),
