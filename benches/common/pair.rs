@@ -8,11 +8,6 @@ use crate::common::{connect, control};
 pub(crate) fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     control(&listener, "reno").unwrap();
-    pair_at(&listener)
-}
-
-/// The same at this listener, from which the near end has its options.
-pub(crate) fn pair_at(listener: &TcpListener) -> (TcpStream, TcpStream) {
     let client = connect(listener.local_addr().unwrap());
     let (near, _) = listener.accept().unwrap();
     near.set_nodelay(true).unwrap();

@@ -1,15 +1,13 @@
 //! The bare calls, in a loop that knows nothing but where it stopped.
 
 use std::fs::File;
-use std::io::IoSlice;
 use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
-use sluicegate_reactor::outbound::MAX_PIECES;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::{HEADER, MOST_ROUNDS, Sender};
 
@@ -17,8 +15,6 @@ use crate::{HEADER, MOST_ROUNDS, Sender};
 pub(crate) enum Calls {
     /// `send` of bytes that lie ready.
     Send,
-    /// `sendmsg` of up to so many pieces of so many bytes.
-    Gather(usize, usize),
     /// A read of the file behind the header, and `send` of both.
     ReadSend(File),
     /// A read of so many bytes of the file, and `send` of those; what is refused is read again.
@@ -60,7 +56,6 @@ impl Bare {
     fn step(&mut self) -> Result<usize, Errno> {
         match &self.calls {
             Calls::Send => {}
-            Calls::Gather(pieces, piece) => return self.gather(*pieces, *piece),
             Calls::ReadSend(file) if self.at == 0 => {
                 file.read_exact_at(&mut self.bytes[HEADER..], 0).unwrap();
             }
@@ -83,19 +78,6 @@ impl Bare {
             }
         }
         send(&self.socket, &self.bytes[self.at..], SendFlags::NOSIGNAL)
-    }
-
-    /// Sends what is left of a piece, and those that follow.
-    fn gather(&self, most: usize, piece: usize) -> Result<usize, Errno> {
-        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-        let (mut at, mut count) = (self.at, 0);
-        while at < self.len && count < most {
-            let end = (at + 1).next_multiple_of(piece).min(self.len);
-            pieces[count] = IoSlice::new(&self.bytes[at..end]);
-            (at, count) = (end, count + 1);
-        }
-        let mut nothing = SendAncillaryBuffer::new(&mut []);
-        sendmsg(&self.socket, &pieces[..count], &mut nothing, SendFlags::NOSIGNAL)
     }
 }
 

@@ -2,16 +2,13 @@
 //! elsewhere. `benches/README.md` lists the ratios.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use criterion::Criterion;
 use sluicegate_reactor::{Bytes, Limits, Reactor};
-use socket2::SockRef;
 
 use crate::bare::Calls;
-use crate::pair::pair_at;
-use crate::{Answer, Group, HEADER, common, default};
+use crate::{Answer, Group, HEADER, default};
 
 /// As many clients as take turns.
 const CROWD: usize = 16;
@@ -73,26 +70,6 @@ pub(crate) fn gather(criterion: &mut Criterion) {
     for gather_pieces in [4, 16, 64] {
         let answer = Answer::Shared(Bytes::from(vec![b'.'; 2 << 10]), 64);
         group.reactor(&gather_pieces.to_string(), answer, Limits { gather_pieces, ..default() });
-    }
-}
-
-/// Pieces that are offered to a socket that takes 64 KiB at a time: as many as it takes, twice as
-/// many, and 64.
-pub(crate) fn offered(criterion: &mut Criterion) {
-    for (piece, offered) in [(4 << 10, [16, 32, 64]), (8 << 10, [8, 16, 64])] {
-        let len = 128 * piece;
-        let mut group = Group::new(criterion, &format!("offered/{}", size(piece)), len);
-        for pieces in offered {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let socket = SockRef::from(&listener);
-            // Of segments as they are on the way: one that fills a small buffer is acknowledged
-            // only after a while.
-            socket.set_tcp_mss(1448).unwrap();
-            socket.set_send_buffer_size(16 << 10).unwrap();
-            common::control(&listener, "reno").unwrap();
-            let calls = Calls::Gather(pieces, piece);
-            group.bare_over(&pieces.to_string(), pair_at(&listener), calls);
-        }
     }
 }
 

@@ -194,11 +194,7 @@ impl Group<'_> {
     }
 
     fn bare(&mut self, name: &str, calls: Calls) -> &mut Self {
-        self.bare_over(name, pair::pair(), calls)
-    }
-
-    fn bare_over(&mut self, name: &str, pair: (TcpStream, TcpStream), calls: Calls) -> &mut Self {
-        let bare = Bare::new(pair, calls, self.len);
+        let bare = Bare::new(pair::pair(), calls, self.len);
         self.run(name, bare)
     }
 
@@ -334,7 +330,6 @@ criterion_group!(
     borders::join_in_room,
     borders::write_through,
     borders::gather,
-    borders::offered,
     borders::small_file,
     borders::chunk,
     borders::scratch,

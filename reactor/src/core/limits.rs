@@ -33,9 +33,6 @@ pub struct Limits {
     pub write_first: usize,
     /// The maximum number of pieces in one gathered send, up to
     /// [`MAX_PIECES`](crate::outbound::MAX_PIECES). The default is 64.
-    ///
-    /// A socket that has refused bytes is offered fewer: up to twice as many as it accepted the
-    /// last time it had room.
     pub gather_pieces: usize,
     /// File regions up to this size are read into memory and sent in the same call as what is
     /// queued before them. Larger ones are sent with sendfile. The default is 16 KiB.

@@ -25,9 +25,6 @@ pub(crate) struct Queue {
     /// Bytes in files and pipes.
     elsewhere: u64,
     files: u32,
-    /// How many bytes the socket took the last time it had room, or more since; 0 if it has not
-    /// refused any.
-    last_taken: u32,
     /// The tick at which the kernel last took a byte, or at which the first byte was queued.
     pub(crate) progress: u32,
     /// Whether the connection's transport has bytes to send that are not in this queue.
@@ -51,7 +48,7 @@ impl Queue {
     /// Resets an empty queue for another connection, at this tick.
     pub(crate) fn begin(&mut self, tick: u32) {
         debug_assert!(self.is_empty());
-        (self.progress, self.last_taken) = (tick, 0);
+        self.progress = tick;
     }
 
     /// Adds a region of a file to the end.
@@ -162,26 +159,6 @@ impl Queue {
     /// All queued bytes, including those in files and pipes.
     pub(crate) fn pending(&self) -> u64 {
         self.memory as u64 + self.elsewhere
-    }
-
-    /// Records how many bytes the socket has taken since it last became writable, and whether it
-    /// has refused more.
-    pub(crate) fn note_taken(&mut self, taken: u64, refused: bool) {
-        if refused || self.last_taken > 0 {
-            let taken = u32::try_from(taken).unwrap_or(u32::MAX);
-            if taken > 0 && (refused || taken > self.last_taken) {
-                self.last_taken = taken;
-            }
-        }
-    }
-
-    /// The number of bytes in a call after which the socket is unlikely to accept another piece:
-    /// twice the number that it accepted the last time, because it may have more room now.
-    pub(crate) fn enough(&self) -> usize {
-        match self.last_taken {
-            0 => usize::MAX,
-            taken => (taken as usize).saturating_mul(2),
-        }
     }
 
     /// The segments behind the [first](Queue::joined_first), in order.

@@ -37,7 +37,6 @@ impl Front {
     /// left out.
     pub(crate) fn of(queue: &Queue, limits: &Limits, most: usize, sealed: bool) -> Front {
         let most_pieces = limits.gather_pieces.clamp(1, MAX_PIECES);
-        let enough = queue.enough();
         let joined = queue.joined_first().len();
         let pieces = usize::from(joined > 0);
         let mut front = Front { pieces, memory: joined, sealed, ..Front::default() };
@@ -56,7 +55,7 @@ impl Front {
                 }
                 Segment::Joined(_) | Segment::Shared(_) => {}
             }
-            if front.pieces == most_pieces || front.memory >= enough {
+            if front.pieces == most_pieces {
                 break;
             }
             front.pieces += 1;

@@ -82,52 +82,6 @@ fn shared_bytes_that_are_many_are_referenced() {
 }
 
 #[test]
-fn a_socket_that_took_little_is_offered_twice_as_much() {
-    let (limits, mut pool) =
-        (Limits { join: 0, join_in_room: 0, ..Limits::default() }, Pool::default());
-    // What the socket has taken since it had room, whether it refused more, and the bytes offered
-    // next, of ten pieces of 100 and a region.
-    let all = (1000, 7);
-    for (notes, offered) in [
-        (&[][..], all),
-        (&[(1, false)], all),
-        (&[(0, true)], all),
-        (&[(1, true)], (100, 0)),
-        (&[(50, true)], (100, 0)),
-        (&[(51, true)], (200, 0)),
-        (&[(100, true), (0, true)], (200, 0)),
-        (&[(100, true), (99, false)], (200, 0)),
-        (&[(100, true), (150, false)], (300, 0)),
-        (&[(100, true), (150, false), (20, true)], (100, 0)),
-        (&[(450, true)], (900, 0)),
-        (&[(451, true)], all),
-        (&[(1 << 40, true)], all),
-    ] {
-        let mut queue = Queue::default();
-        for _ in 0..10 {
-            push(&mut queue, shared(100), &limits, &mut pool);
-        }
-        push(&mut queue, file().region(0, 7).into(), &limits, &mut pool);
-        for &(taken, refused) in notes {
-            queue.note_taken(taken, refused);
-        }
-        let front = Front::of(&queue, &limits, usize::MAX, false);
-        assert_eq!((front.memory, front.file_left), offered, "{notes:?}");
-        assert_eq!(front.pieces, front.memory / 100);
-        queue.clear(&mut pool);
-        queue.begin(1);
-        for _ in 0..10 {
-            push(&mut queue, shared(100), &limits, &mut pool);
-        }
-        assert_eq!(
-            Front::of(&queue, &limits, usize::MAX, false).memory,
-            1000,
-            "{notes:?} is forgotten"
-        );
-    }
-}
-
-#[test]
 fn a_queue_that_grows_needs_few_buffers() {
     let (limits, mut pool) = (Limits::default(), Pool::default());
     let mut queue = Queue::default();
@@ -218,7 +172,6 @@ enum Op {
     Shared(usize),
     Region { offset: u64, len: u64 },
     Advance { percent: usize },
-    Taken { taken: u64, refused: bool },
     Clear,
 }
 
@@ -228,7 +181,6 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (1..6000usize).prop_map(Op::Shared),
         4 => (0..1000u64, 1..5000u64).prop_map(|(offset, len)| Op::Region { offset, len }),
         8 => (0..=100usize).prop_map(|percent| Op::Advance { percent }),
-        2 => (0..20_000u64, any::<bool>()).prop_map(|(taken, refused)| Op::Taken { taken, refused }),
         1 => Just(Op::Clear),
     ]
 }
@@ -255,8 +207,7 @@ fn agrees(queue: &mut Queue, list: &[Byte], limits: &Limits) -> Result<(), TestC
     prop_assert_eq!(front.memory, sent.len());
     prop_assert_eq!(&sent[..], &leading[..sent.len()]);
     prop_assert!(front.pieces <= limits.gather_pieces);
-    let is_all = front.pieces == limits.gather_pieces || sent.len() == leading.len();
-    prop_assert!(is_all || sent.len() >= queue.enough());
+    prop_assert!(front.pieces == limits.gather_pieces || sent.len() == leading.len());
     prop_assert!(front.pieces == 0 || !first(queue).is_empty());
     prop_assert_eq!(&leading[..first(queue).len()], first(queue));
     match list.get(sent.len()) {
@@ -305,7 +256,6 @@ proptest! {
                     queue.advance(count, &mut pool);
                     list.drain(..count);
                 }
-                Op::Taken { taken, refused } => queue.note_taken(taken, refused),
                 Op::Clear => {
                     prop_assert_eq!(queue.clear(&mut pool), list.len() as u64);
                     list.clear();

@@ -8,9 +8,6 @@ use crate::core::transport::{Error, Layer, SEALED};
 use crate::core::{ColdFiles, Ledger, Limits, Part, Pool, Quantum, Queue};
 use crate::sys::{AlignedBuffer, Fd, Kernel, KeyFor, More};
 
-#[cfg(all(test, feature = "testing"))]
-mod tests;
-
 /// How a flush ended.
 #[derive(Debug)]
 pub(crate) enum Flushed {
@@ -90,12 +87,10 @@ impl Wire<'_> {
                     self.most -= count;
                     self.taken += count as u64;
                     quantum.use_bytes(count);
-                    queue.note_taken(self.taken, false);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.ledger.send_would_block += 1;
-                    queue.note_taken(self.taken, true);
                     return Flushed::Blocked;
                 }
                 Err(error) => return Flushed::Failed(error),
