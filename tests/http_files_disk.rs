@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::Http;
-use sluicegate_reactor::{FileTransfer, Limits, Listen, Reactor, Stopper};
+use sluicegate_reactor::{Limits, Listen, Reactor, Stopper};
 use tempfile::tempdir;
 
-const TRANSFERS: [FileTransfer; 2] = [FileTransfer::Sendfile, FileTransfer::Copy];
+/// Values of [`Limits::small_file`]: long files leave by sendfile, or are copied.
+const SMALL_FILES: [u64; 2] = [16 << 10, u64::MAX];
 
 /// A server of a directory, on a thread.
 struct Server {
@@ -28,11 +29,11 @@ struct Server {
 }
 
 impl Server {
-    fn start(root: &Path, transfer: FileTransfer) -> Server {
-        Server::start_with(root, transfer, FilesOptions::default())
+    fn start(root: &Path, small_file: u64) -> Server {
+        Server::start_with(root, small_file, FilesOptions::default())
     }
 
-    fn start_with(root: &Path, transfer: FileTransfer, options: FilesOptions) -> Server {
+    fn start_with(root: &Path, small_file: u64, options: FilesOptions) -> Server {
         let root = root.to_owned();
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -40,7 +41,7 @@ impl Server {
             let options = FilesOptions { valid_for: Duration::ZERO, ..options };
             let files = Files::new(&mut reactor, root, options).expect("the root");
             let site = reactor.register(Http::new(files));
-            let limits = Limits { files: transfer, ..Limits::default() };
+            let limits = Limits { small_file, ..Limits::default() };
             let listen = Listen { limits, ..Listen::default() };
             let listener = reactor.listen("127.0.0.1:0", &listen, site).expect("a free port");
             let address = reactor
@@ -97,10 +98,10 @@ impl Drop for Server {
 
 /// Runs a test once for each way files can move.
 fn each_transfer(put: impl Fn(&Path), test: impl Fn(&Server, &Path)) {
-    for transfer in TRANSFERS {
+    for small_file in SMALL_FILES {
         let dir = tempdir().expect("a new directory");
         put(dir.path());
-        test(&Server::start(dir.path(), transfer), dir.path());
+        test(&Server::start(dir.path(), small_file), dir.path());
     }
 }
 
@@ -275,8 +276,8 @@ fn a_root_that_is_missing_is_named_in_the_error() {
 #[test]
 fn a_file_that_states_no_length_is_read_to_its_end() {
     let expected = fs::read("/proc/sys/kernel/ostype").expect("the name of the kernel");
-    for transfer in TRANSFERS {
-        let server = Server::start(Path::new("/proc/sys/kernel"), transfer);
+    for small_file in SMALL_FILES {
+        let server = Server::start(Path::new("/proc/sys/kernel"), small_file);
         for _ in 0..2 {
             assert_eq!(server.get("/ostype"), (200, expected.clone()));
         }
@@ -294,7 +295,7 @@ fn a_file_that_states_no_length_is_read_to_its_end() {
             assert!(!head.contains(name), "{head}");
         }
         // Longer than a page: read in several pieces.
-        let server = Server::start(Path::new("/proc/self"), transfer);
+        let server = Server::start(Path::new("/proc/self"), small_file);
         let (status, maps) = server.get("/smaps");
         assert!(status == 200 && maps.len() > 4096 && maps.ends_with(b"\n"));
     }
@@ -304,7 +305,7 @@ fn a_file_that_states_no_length_is_read_to_its_end() {
 #[test]
 fn a_file_that_states_no_length_and_has_too_much_is_an_error() {
     let options = FilesOptions { unsized_body: 5, ..FilesOptions::default() };
-    let server = Server::start_with(Path::new("/proc/sys/kernel"), FileTransfer::Copy, options);
+    let server = Server::start_with(Path::new("/proc/sys/kernel"), u64::MAX, options);
     assert_eq!(fs::read("/proc/sys/kernel/ostype").expect("the name of the kernel").len(), 6);
     assert_eq!(server.get("/ostype").0, 500);
 }

@@ -31,7 +31,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use sluicegate_reactor::fs::File;
 use sluicegate_reactor::outbound::{Front, plan};
-use sluicegate_reactor::{Bytes, Context, FileTransfer, Handler, Input, Limits, Reactor};
+use sluicegate_reactor::{Bytes, Context, Handler, Input, Limits, Reactor};
 
 mod bare;
 mod borders;
@@ -295,7 +295,7 @@ fn files(criterion: &mut Criterion) {
     drop(group);
 
     let large = file(1 << 20);
-    let copy = Limits { files: FileTransfer::Copy, ..default() };
+    let copy = Limits { small_file: u64::MAX, ..default() };
     let mut group = Group::new(criterion, "header + file of 1 MiB", HEADER + (1 << 20));
     group.reactor("sendfile", answer(), default()).reactor("copy", answer(), copy);
     #[cfg(target_os = "linux")]

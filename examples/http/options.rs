@@ -9,8 +9,8 @@ use clap::{Args, Parser};
 use sluicegate_protocols::auth::Users;
 use sluicegate_protocols::files::{Cors, FilesOptions, Resume};
 use sluicegate_protocols::http::HttpLimits;
+use sluicegate_reactor::Limits;
 use sluicegate_reactor::fs::CreateOptions;
-use sluicegate_reactor::{FileTransfer, Limits};
 
 use super::common;
 use super::http_options::{self, Log};
@@ -169,8 +169,11 @@ impl Options {
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        let files = if self.files.copy { FileTransfer::Copy } else { FileTransfer::Sendfile };
-        Limits { files, ..Limits::default() }
+        let mut limits = Limits::default();
+        if self.files.copy {
+            limits.small_file = u64::MAX;
+        }
+        limits
     }
 
     /// Allows in the sandbox what the server needs.

@@ -10,9 +10,7 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use sluicegate_reactor::fs::File;
 use sluicegate_reactor::testing::{Client, Harness, State, Step};
-use sluicegate_reactor::{
-    Bytes, Context, FileTransfer, Handler, Input, Limits, Listen, Outgoing, Sent,
-};
+use sluicegate_reactor::{Bytes, Context, Handler, Input, Limits, Listen, Outgoing, Sent};
 
 /// As long as the longest thing that is sent.
 static CONTENT: LazyLock<Vec<u8>> =
@@ -223,8 +221,7 @@ fn limits(sizes: &Sizes) -> Limits {
         send_low: usize::from(sizes.send_low.min(sizes.send_high)),
         send_quantum: size(sizes.send_quantum),
         quantum_calls: u32::from(sizes.quantum_calls.max(1)),
-        files: if sizes.copy { FileTransfer::Copy } else { FileTransfer::Sendfile },
-        small_file: u64::from(sizes.small_file),
+        small_file: if sizes.copy { u64::MAX } else { sizes.small_file.into() },
         sendfile_chunk: size(sizes.sendfile_chunk),
         join: usize::from(sizes.join),
         join_in_room: usize::from(sizes.join_in_room),

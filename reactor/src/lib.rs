@@ -83,8 +83,8 @@ mod turn;
 pub use crate::connect::{Backoff, Connect, Connector};
 pub use crate::core::wheel as timer;
 pub use crate::core::{
-    ColdFiles, ConnId, FileTransfer, GroupId, HandlerId, Histogram, Ledger, Limits, Observed,
-    Observer, Reason, Sent, Target, Timeout,
+    ColdFiles, ConnId, GroupId, HandlerId, Histogram, Ledger, Limits, Observed, Observer, Reason,
+    Sent, Target, Timeout,
 };
 pub use crate::handler::{
     Context, Endpoints, Handler, Input, Payload, Peer, Receive, Sessions, Turn,

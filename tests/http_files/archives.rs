@@ -7,7 +7,7 @@ use super::*;
 
 fn archives_of(put: impl FnOnce(&mut Disk)) -> Site {
     let options = FilesOptions { archive: true, ..FilesOptions::default() };
-    site_with(FileTransfer::Sendfile, options, put)
+    site_with(options, put)
 }
 
 fn photos(disk: &mut Disk) {
@@ -85,9 +85,9 @@ fn expected() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn an_archive_holds_what_a_listing_shows_however_it_is_sent() {
-    for transfer in TRANSFERS {
+    for small_file in SMALL_FILES {
         let options = FilesOptions { archive: true, ..FilesOptions::default() };
-        let mut site = site_with(transfer, options, photos);
+        let mut site = site_sending(small_file, options, photos);
         let answer = get(&mut site, "/photos/?tar");
         assert_eq!(answer.status, 200);
         assert_eq!(answer.field("Content-Type"), Some("application/x-tar"));
@@ -263,7 +263,7 @@ fn only_directories_are_archived_and_only_if_that_was_asked_for() {
     assert_eq!((head.status, head.field("Content-Type")), (200, Some("application/x-tar")));
     assert!(head.body.is_empty());
     assert!(get(&mut site, "/photos/").text().contains("<a href=\"?tar\" download>"));
-    let mut plain = site_with(FileTransfer::Sendfile, FilesOptions::default(), photos);
+    let mut plain = site_with(FilesOptions::default(), photos);
     let answer = get(&mut plain, "/photos/?tar");
     assert_eq!(answer.field("Content-Type"), Some("text/html; charset=utf-8"));
     assert!(!answer.text().contains("?tar"));

@@ -177,7 +177,7 @@ fn running_out_of_descriptors_is_answered_and_passes() {
 fn the_cache_keeps_within_its_bounds() {
     let options =
         FilesOptions { cache_files: 3, cache_bytes: 520 << 10, ..FilesOptions::default() };
-    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+    let mut site = site_with(options, |disk| {
         (0..10).for_each(|i| disk.put_file(format!("/www/{i}"), &noise(100_000), OLD));
     });
     let idle = site.open_descriptors().files;

@@ -7,7 +7,7 @@ use super::*;
 
 fn site_of(options: FilesOptions) -> Site {
     let options = FilesOptions { upload: Some(CreateOptions::default()), ..options };
-    site_with(FileTransfer::Sendfile, options, |disk| {
+    site_with(options, |disk| {
         disk.put_file("/www/a", b"content", OLD);
         disk.put_file("/www/dir/b", b"", OLD);
         disk.put_symlink("/www/out", "/secret");

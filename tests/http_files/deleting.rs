@@ -4,7 +4,7 @@ use super::*;
 
 fn deletes() -> Site {
     let options = FilesOptions { delete: true, ..FilesOptions::default() };
-    site_with(FileTransfer::Sendfile, options, |disk| {
+    site_with(options, |disk| {
         disk.put_file("/secret", b"secret", OLD);
         disk.put_file("/www/dir/a", b"a", OLD);
         disk.put_file("/www/index.html", b"index", OLD);

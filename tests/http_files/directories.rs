@@ -68,7 +68,7 @@ fn row_35_a_listing_is_json_for_those_who_accept_that() {
 fn a_long_listing_is_cut_and_says_so() {
     let options = FilesOptions { listing_names: 5, ..FilesOptions::default() };
     for (count, is_cut) in [(5, false), (6, true)] {
-        let mut site = site_with(FileTransfer::Sendfile, options.clone(), |disk| {
+        let mut site = site_with(options.clone(), |disk| {
             (0..count).for_each(|i| disk.put_file(format!("/www/{i}"), b"", OLD));
         });
         let answer = get(&mut site, "/");
@@ -80,7 +80,7 @@ fn a_long_listing_is_cut_and_says_so() {
 #[test]
 fn directories_are_not_listed_if_that_is_off() {
     let options = FilesOptions { listing: false, ..FilesOptions::default() };
-    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+    let mut site = site_with(options, |disk| {
         disk.put_file("/www/dir/a", b"a", OLD);
     });
     assert_eq!(get(&mut site, "/").status, 403);
@@ -122,7 +122,7 @@ fn row_36_a_directory_is_redirected_to_its_slash() {
 fn row_36_a_redirect_keeps_the_route_prefix() {
     let prefix = "/st/a b".to_owned();
     let options = FilesOptions { prefix, delete: true, ..FilesOptions::default() };
-    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+    let mut site = site_with(options, |disk| {
         disk.put_file("/www/dir/file", b"content", OLD);
     });
     for (path, location) in [
@@ -148,7 +148,7 @@ fn row_36_a_redirect_keeps_the_route_prefix() {
 fn row_37_the_first_index_file_that_exists_is_served_for_its_directory() {
     let index = ["index.html", "index.txt"].map(String::from).to_vec();
     let options = FilesOptions { index, ..FilesOptions::default() };
-    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+    let mut site = site_with(options, |disk| {
         disk.put_file("/www/index.html", b"<p>root", OLD);
         disk.put_file("/www/index.txt", b"no", OLD);
         disk.put_file("/www/a/index.txt", b"text", OLD);

@@ -7,7 +7,7 @@ use super::*;
 fn site_with_links() -> Site {
     let options =
         FilesOptions { upload: Some(CreateOptions::default()), ..FilesOptions::default() };
-    site_with(FileTransfer::Sendfile, options, |disk| {
+    site_with(options, |disk| {
         disk.put_file("/www/file", b"what was there", OLD);
         disk.put_file("/secret", b"secret", OLD);
         disk.make_dir("/www/dir");

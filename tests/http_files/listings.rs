@@ -15,7 +15,7 @@ const MANY: usize = 20_000;
 const ENTRIES_PER_TURN: u64 = 16;
 
 fn site_of(options: FilesOptions, count: usize) -> Site {
-    site_with(FileTransfer::Sendfile, options, |disk| {
+    site_with(options, |disk| {
         for i in 0..count {
             // Sizes and times in orders of their own.
             let (size, time) = (i * 7 % count % 100, OLD + (i * 11 % count) as i64);

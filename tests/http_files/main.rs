@@ -7,7 +7,7 @@ use std::time::Duration;
 use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::Http;
 use sluicegate_reactor::testing::{Files as Disk, Harness, State};
-use sluicegate_reactor::{FileTransfer, Limits, Listen};
+use sluicegate_reactor::{Limits, Listen};
 
 mod archives;
 mod cache;
@@ -38,10 +38,11 @@ const LATER: Duration = Duration::from_millis(1100);
 
 type Site = Harness<Http<Files>>;
 
-const TRANSFERS: [FileTransfer; 2] = [FileTransfer::Sendfile, FileTransfer::Copy];
+/// Values of [`Limits::small_file`]: long files leave by sendfile, or are copied.
+const SMALL_FILES: [u64; 2] = [16 << 10, u64::MAX];
 
-fn site_with(transfer: FileTransfer, options: FilesOptions, put: impl FnOnce(&mut Disk)) -> Site {
-    let limits = Limits { files: transfer, ..Limits::default() };
+fn site_sending(small_file: u64, options: FilesOptions, put: impl FnOnce(&mut Disk)) -> Site {
+    let limits = Limits { small_file, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     let disk = |disk: &mut Disk| {
         disk.make_dir("/www");
@@ -53,14 +54,18 @@ fn site_with(transfer: FileTransfer, options: FilesOptions, put: impl FnOnce(&mu
     })
 }
 
+fn site_with(options: FilesOptions, put: impl FnOnce(&mut Disk)) -> Site {
+    site_sending(SMALL_FILES[0], options, put)
+}
+
 fn site(put: impl FnOnce(&mut Disk)) -> Site {
-    site_with(FileTransfer::Sendfile, FilesOptions::default(), put)
+    site_with(FilesOptions::default(), put)
 }
 
 /// Runs a test once for each way files can move.
 fn each_transfer(put: impl Fn(&mut Disk), test: impl Fn(Site)) {
-    for transfer in TRANSFERS {
-        test(site_with(transfer, FilesOptions::default(), &put));
+    for small_file in SMALL_FILES {
+        test(site_sending(small_file, FilesOptions::default(), &put));
     }
 }
 

@@ -9,7 +9,7 @@ const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
 fn site_of(not_found: Option<&str>, spa: Option<&str>) -> Site {
     let [not_found, spa] = [not_found, spa].map(|page| page.map(str::to_owned));
     let options = FilesOptions { not_found, spa, ..FilesOptions::default() };
-    site_with(FileTransfer::Sendfile, options, |disk| {
+    site_with(options, |disk| {
         disk.put_file("/www/404.html", b"<h1>Gone fishing", OLD);
         disk.put_file("/www/app.html", b"<h1>App", OLD);
         disk.put_file("/www/dir/file.txt", b"content", OLD);
@@ -67,7 +67,7 @@ fn the_page_for_missing_files_is_kept_and_checked_like_a_file() {
 fn a_page_for_missing_files_that_was_removed_is_closed_when_it_is_missed() {
     let options =
         FilesOptions { not_found: Some("404.html".to_owned()), ..FilesOptions::default() };
-    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+    let mut site = site_with(options, |disk| {
         disk.put_file("/www/404.html", &noise(100_000), OLD);
     });
     let root = site.open_descriptors().files;
@@ -135,7 +135,7 @@ fn row_37_an_application_gets_its_routes_and_missing_files_stay_missing() {
 #[test]
 fn browsers_get_errors_as_pages_and_other_clients_as_text() {
     let options = FilesOptions { listing: false, delete: true, ..FilesOptions::default() };
-    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+    let mut site = site_with(options, |disk| {
         disk.make_dir("/www/dir");
         disk.put_symlink("/www/out", "/secret");
     });

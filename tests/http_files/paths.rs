@@ -98,7 +98,7 @@ fn row_34_what_is_no_file_is_refused() {
 #[test]
 fn hidden_names_are_served_when_asked_for() {
     let options = FilesOptions { hidden: true, ..FilesOptions::default() };
-    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+    let mut site = site_with(options, |disk| {
         disk.put_file("/www/.env", b"x", OLD);
     });
     assert_eq!(get(&mut site, "/.env").status, 200);

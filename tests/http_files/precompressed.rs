@@ -11,8 +11,8 @@ fn options() -> FilesOptions {
     FilesOptions { precompressed: true, ..FilesOptions::default() }
 }
 
-fn site_with_siblings(transfer: FileTransfer) -> Site {
-    site_with(transfer, options(), |disk| {
+fn site_with_siblings(small_file: u64) -> Site {
+    site_sending(small_file, options(), |disk| {
         disk.put_file("/www/a.css", b"the original", OLD);
         disk.put_file("/www/a.css.gz", b"gzip", OLD);
         disk.put_file("/www/a.css.br", b"brotli!", OLD + 5);
@@ -29,8 +29,8 @@ fn site_with_siblings(transfer: FileTransfer) -> Site {
 
 #[test]
 fn row_37_a_client_gets_the_compressed_file_that_it_prefers() {
-    for transfer in TRANSFERS {
-        let mut site = site_with_siblings(transfer);
+    for small_file in SMALL_FILES {
+        let mut site = site_with_siblings(small_file);
         // From the disk, and then from the cache.
         for _ in 0..2 {
             for (path, accept, coding, body) in [
@@ -92,7 +92,7 @@ fn row_37_a_compressed_file_that_is_older_than_the_original_is_not_sent() {
 
 #[test]
 fn row_37_conditions_and_ranges_are_those_of_the_file_that_is_sent() {
-    let mut site = site_with_siblings(FileTransfer::Sendfile);
+    let mut site = site_with_siblings(SMALL_FILES[0]);
     let tag = |site: &mut Site, accept| {
         ask(site, "GET /a.css", accept).field("ETag").expect("a tag").to_owned()
     };
@@ -116,7 +116,7 @@ fn row_37_conditions_and_ranges_are_those_of_the_file_that_is_sent() {
 
 #[test]
 fn compressed_files_are_looked_for_when_the_original_is_checked_and_only_then() {
-    let mut site = site_with_siblings(FileTransfer::Sendfile);
+    let mut site = site_with_siblings(SMALL_FILES[0]);
     for path in ["/a.css", "/plain.txt", "/large.js"] {
         let line = format!("GET {path}");
         ask(&mut site, &line, ALL);
@@ -136,7 +136,7 @@ fn compressed_files_are_looked_for_when_the_original_is_checked_and_only_then() 
 
 #[test]
 fn a_compressed_file_that_comes_changes_or_goes_is_seen_in_time() {
-    let mut site = site_with_siblings(FileTransfer::Sendfile);
+    let mut site = site_with_siblings(SMALL_FILES[0]);
     let text = |site: &mut Site| ask(site, "GET /plain.txt", GZIP).text().to_owned();
     assert_eq!(text(&mut site), "plain");
     for (content, expected) in [(Some("one"), "one"), (Some("two"), "two"), (None, "plain")] {
@@ -156,7 +156,7 @@ fn a_compressed_file_that_comes_changes_or_goes_is_seen_in_time() {
 #[test]
 fn a_compressed_file_that_was_uploaded_is_served_at_once() {
     let options = FilesOptions { upload: Some(CreateOptions::default()), ..options() };
-    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+    let mut site = site_with(options, |disk| {
         disk.put_file("/www/dir/index.html", b"plain", OLD);
     });
     for path in ["/dir/index.html", "/dir/"] {

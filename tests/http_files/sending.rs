@@ -26,9 +26,9 @@ fn files_of_all_sizes_arrive_whole() {
 
 #[test]
 fn requests_behind_one_another_are_answered_in_order_however_they_arrive() {
-    for transfer in TRANSFERS {
+    for small_file in SMALL_FILES {
         let make = || {
-            site_with(transfer, FilesOptions::default(), |disk| {
+            site_sending(small_file, FilesOptions::default(), |disk| {
                 disk.put_file("/www/a", b"small", OLD);
                 disk.put_file("/www/b", &noise(70_000), OLD);
             })
@@ -287,8 +287,8 @@ fn a_client_that_takes_no_answers_holds_a_few_descriptors_of_files() {
         (0..100).for_each(|i| disk.put_file(format!("/www/{i}"), &noise(100_000), OLD));
     };
     let options = FilesOptions { cache_files: 0, ..FilesOptions::default() };
-    for transfer in TRANSFERS {
-        let mut site = site_with(transfer, options.clone(), put);
+    for small_file in SMALL_FILES {
+        let mut site = site_sending(small_file, options.clone(), put);
         let idle = site.open_descriptors().files;
         let client = site.open();
         site.set_room(client, 1000);

@@ -17,7 +17,7 @@ const LAST: i64 = 253_402_300_799;
 fn site_dated(modified: i64) -> Site {
     let options =
         FilesOptions { upload: Some(CreateOptions::default()), ..FilesOptions::default() };
-    site_with(FileTransfer::Sendfile, options, |disk| {
+    site_with(options, |disk| {
         disk.put_file("/www/a", b"content", modified);
     })
 }

@@ -10,8 +10,7 @@ use std::time::Duration;
 use sluicegate_reactor::fs::File;
 use sluicegate_reactor::testing::{Client, Harness, State, Step};
 use sluicegate_reactor::{
-    Bytes, ConnId, Context, FileTransfer, Handler, Input, Limits, Listen, Peer, Reason, Sent,
-    Timeout, Turn,
+    Bytes, ConnId, Context, Handler, Input, Limits, Listen, Peer, Reason, Sent, Timeout, Turn,
 };
 
 use crate::observing::Witness;
@@ -250,8 +249,7 @@ fn limits(dice: &Dice) -> Limits {
         send_quantum: 1 + dice.size(),
         quantum_calls: 1 + dice.below(20) as u32,
         linger_idle: Duration::from_millis(dice.size() as u64),
-        files: [FileTransfer::Sendfile, FileTransfer::Copy][dice.below(2)],
-        small_file: dice.size() as u64,
+        small_file: [dice.size() as u64, u64::MAX][dice.below(2)],
         sendfile_chunk: 1 + dice.size(),
         join: dice.size(),
         join_in_room: dice.size(),

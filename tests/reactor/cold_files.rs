@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluicegate_reactor::testing::{Client, Files, Harness, State, Step};
-use sluicegate_reactor::{ColdFiles, FileTransfer, Limits, Listen, Reason};
+use sluicegate_reactor::{ColdFiles, Limits, Listen, Reason};
 
 use crate::probe::{Call, Probe, log, pattern};
 
@@ -52,9 +52,9 @@ fn answer(name: &str) -> Vec<u8> {
 
 #[test]
 fn a_slow_disk_delays_nobody_but_who_asked_for_the_file() {
-    for files in [FileTransfer::Sendfile, FileTransfer::Copy] {
+    for small_file in [16 << 10, u64::MAX] {
         for name in ["small", "large"] {
-            let mut h = sender(Limits { files, ..Limits::default() });
+            let mut h = sender(Limits { small_file, ..Limits::default() });
             let (waiting, other) = (h.open(), h.open());
             h.files().evict(format!("/www/{name}"), 0);
             h.hold_disk();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluicegate_reactor::testing::{Harness, State};
-use sluicegate_reactor::{FileTransfer, Limits, Listen, Timeout};
+use sluicegate_reactor::{Limits, Listen, Timeout};
 
 use crate::probe::{Call, Probe, log, pattern, with_limits};
 
@@ -232,8 +232,8 @@ fn a_client_that_has_never_taken_a_byte_is_a_stalled_one() {
 #[test]
 fn a_slow_client_is_not_a_stalled_one() {
     for kind in KINDS {
-        for files in [FileTransfer::Sendfile, FileTransfer::Copy] {
-            let mut h = sender(kind, Limits { files, ..limits(Some(10), Some(10)) });
+        for small_file in [16 << 10, u64::MAX] {
+            let mut h = sender(kind, Limits { small_file, ..limits(Some(10), Some(10)) });
             let client = h.open();
             h.set_room(client, 1000);
             h.feed(client, b"x");
@@ -242,7 +242,7 @@ fn a_slow_client_is_not_a_stalled_one() {
             for _ in 0..30 {
                 h.advance(9 * SECOND);
                 got.extend(h.take(client));
-                assert!(log(&mut h).is_empty(), "{kind} {files:?} after {} bytes", got.len());
+                assert!(log(&mut h).is_empty(), "{kind} {small_file} after {} bytes", got.len());
             }
             assert_eq!(got, pattern(30_000));
         }

@@ -1,7 +1,7 @@
 //! Regions of files: how they are sent, and what happens if the file changes meanwhile.
 
 use sluicegate_reactor::testing::{Calls, Harness, State, Step};
-use sluicegate_reactor::{FileTransfer, Limits, Listen};
+use sluicegate_reactor::{Limits, Listen};
 
 use crate::probe::{Call, Probe, log, pattern};
 
@@ -71,7 +71,7 @@ fn a_large_file_goes_by_sendfile_behind_a_header_that_waits_for_it() {
 
 #[test]
 fn copied_files_arrive_as_well() {
-    let mut h = sender(Limits { files: FileTransfer::Copy, ..Limits::default() }, true);
+    let mut h = sender(Limits { small_file: u64::MAX, ..Limits::default() }, true);
     let client = h.open();
     h.set_room(client, 100_000);
     h.feed(client, b"large");
@@ -82,9 +82,9 @@ fn copied_files_arrive_as_well() {
 
 #[test]
 fn a_file_arrives_whole_through_refusals_and_short_counts() {
-    for files in [FileTransfer::Sendfile, FileTransfer::Copy] {
+    for small_file in [16 << 10, u64::MAX] {
         for (name, len) in [("small", SMALL), ("large", LARGE)] {
-            let mut h = sender(Limits { files, ..Limits::default() }, true);
+            let mut h = sender(Limits { small_file, ..Limits::default() }, true);
             let client = h.open();
             let steps = [Step::Short(3), Step::WouldBlock, Step::Short(10), Step::Interrupted];
             h.script_send(client, steps.into_iter().cycle().take(40));
@@ -98,7 +98,7 @@ fn a_file_arrives_whole_through_refusals_and_short_counts() {
 
 #[test]
 fn short_and_interrupted_reads_of_a_file_lose_nothing() {
-    let mut h = sender(Limits { files: FileTransfer::Copy, ..Limits::default() }, false);
+    let mut h = sender(Limits { small_file: u64::MAX, ..Limits::default() }, false);
     let client = h.open();
     let steps = [Step::Interrupted, Step::Short(1), Step::Short(999), Step::Interrupted];
     h.files().script_read("/www/large", steps);
@@ -108,8 +108,8 @@ fn short_and_interrupted_reads_of_a_file_lose_nothing() {
 
 #[test]
 fn a_file_that_was_truncated_resets_the_connection() {
-    for files in [FileTransfer::Sendfile, FileTransfer::Copy] {
-        let mut h = sender(Limits { files, ..Limits::default() }, true);
+    for small_file in [16 << 10, u64::MAX] {
+        let mut h = sender(Limits { small_file, ..Limits::default() }, true);
         let client = h.open();
         h.set_room(client, 100_000);
         h.feed(client, b"large");
@@ -124,8 +124,8 @@ fn a_file_that_was_truncated_resets_the_connection() {
 
 #[test]
 fn a_file_that_grows_is_sent_as_long_as_it_was() {
-    for files in [FileTransfer::Sendfile, FileTransfer::Copy] {
-        let mut h = sender(Limits { files, ..Limits::default() }, false);
+    for small_file in [16 << 10, u64::MAX] {
+        let mut h = sender(Limits { small_file, ..Limits::default() }, false);
         let client = h.open();
         h.set_room(client, 100_000);
         h.feed(client, b"large");

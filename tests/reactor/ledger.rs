@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sluicegate_reactor::testing::{Harness, Remote, State, Step};
-use sluicegate_reactor::{Address, Connect, FileTransfer, Ledger, Limits, Listen};
+use sluicegate_reactor::{Address, Connect, Ledger, Limits, Listen};
 
 use crate::probe::{Call, Probe, pattern, with_limits};
 
@@ -147,8 +147,8 @@ fn what_lingers_is_received_too() {
 
 #[test]
 fn files_are_counted_by_the_way_they_went() {
-    for (files, by_sendfile) in [(FileTransfer::Sendfile, 100_000), (FileTransfer::Copy, 0)] {
-        let limits = Limits { files, ..Limits::default() };
+    for (small_file, by_sendfile) in [(16 << 10, 100_000), (u64::MAX, 0)] {
+        let limits = Limits { small_file, ..Limits::default() };
         let listen = Listen { limits, ..Listen::default() };
         let mut h = Harness::build(
             &listen,
@@ -209,13 +209,13 @@ fn a_send_that_stops_at_its_quantum_is_counted_each_time() {
 
 #[test]
 fn refusals_and_short_counts_are_counted_whatever_is_sent() {
-    for (kind, files) in [
-        ("memory", FileTransfer::Sendfile),
-        ("memory and file", FileTransfer::Copy),
-        ("file", FileTransfer::Sendfile),
-        ("file", FileTransfer::Copy),
+    for (kind, small_file) in [
+        ("memory", 16 << 10),
+        ("memory and file", u64::MAX),
+        ("file", 16 << 10),
+        ("file", u64::MAX),
     ] {
-        let limits = Limits { files, ..Limits::default() };
+        let limits = Limits { small_file, ..Limits::default() };
         let listen = Listen { limits, ..Listen::default() };
         let mut h = Harness::build(
             &listen,
@@ -244,8 +244,8 @@ fn refusals_and_short_counts_are_counted_whatever_is_sent() {
         let sent = h.sent(client).len() as u64;
         let (ledger, calls) = (h.ledger(), h.calls());
         assert_eq!(sent, ledger.queued, "{kind}");
-        assert_eq!(ledger.short_writes, 2, "{kind} by {files:?}");
-        assert_eq!(ledger.send_would_block, 2, "{kind} by {files:?}");
+        assert_eq!(ledger.short_writes, 2, "{kind} up to {small_file}");
+        assert_eq!(ledger.send_would_block, 2, "{kind} up to {small_file}");
         let counted = (ledger.send_calls, ledger.gather_calls, ledger.sendfile_calls);
         assert_eq!(counted, (calls.send, calls.send_gather, calls.sendfile), "{kind}");
     }

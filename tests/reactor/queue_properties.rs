@@ -7,9 +7,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use sluicegate_reactor::fs::File;
 use sluicegate_reactor::testing::{Calls, Client, Harness, State, Step};
-use sluicegate_reactor::{
-    Bytes, ColdFiles, ConnId, Context, FileTransfer, Handler, Input, Limits, Listen, Sent,
-};
+use sluicegate_reactor::{Bytes, ColdFiles, ConnId, Context, Handler, Input, Limits, Listen, Sent};
 
 const FILE: usize = 100_000;
 /// Most bytes that are sent in a run.
@@ -113,7 +111,7 @@ prop_compose! {
     ) -> Limits {
         Limits {
             join, join_in_room, write_through, write_first,
-            small_file: small_file as u64,
+            small_file: if copy { u64::MAX } else { small_file as u64 },
             // A run is bounded in turns.
             sendfile_chunk: sendfile_chunk.max(50),
             gather_pieces,
@@ -123,7 +121,6 @@ prop_compose! {
             send_segments,
             send_quantum: send_quantum.max(50),
             quantum_calls, splice_after, cold_files,
-            files: if copy { FileTransfer::Copy } else { FileTransfer::Sendfile },
             idle: None,
             write_stall: None,
             ..Limits::default()

@@ -8,7 +8,7 @@ use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::Http;
 use sluicegate_reactor::testing::simulation::{Client, End};
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
-use sluicegate_reactor::{FileTransfer, Limits, Listen};
+use sluicegate_reactor::{Limits, Listen};
 
 use crate::answers::Answers;
 use crate::http::{example::Site, get};
@@ -25,9 +25,9 @@ fn serve(sim: &mut Sim) {
         sim.files().put_file(format!("/www/hot-{size}"), &noise(size), 0);
         sim.files().put_file(format!("/www/cold-{size}"), &noise(size), 0);
     }
-    let files = [FileTransfer::Sendfile, FileTransfer::Copy][sim.below(2)];
+    let small_file = [16 << 10, u64::MAX][sim.below(2)];
     let warm_window = [8192, 20_000, 1 << 20][sim.below(3)];
-    let limits = Limits { files, warm_window, ..Limits::default() };
+    let limits = Limits { small_file, warm_window, ..Limits::default() };
     sim.reactor(|reactor| {
         let files = Files::new(reactor, "/www", FilesOptions::default());
         let files = files.expect("the root is there");

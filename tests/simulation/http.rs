@@ -8,7 +8,7 @@ use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::Http;
 use sluicegate_reactor::testing::simulation::End;
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
-use sluicegate_reactor::{FileTransfer, Limits, Listen};
+use sluicegate_reactor::{Limits, Listen};
 
 use crate::answers::Answers;
 use crate::noise;
@@ -29,8 +29,8 @@ fn serve(sim: &mut Sim) {
     for size in SIZES {
         sim.files().put_file(format!("/www/{size}"), &noise(size), 0);
     }
-    let files = [FileTransfer::Sendfile, FileTransfer::Copy][sim.below(2)];
-    let limits = Limits { files, ..Limits::default() };
+    let small_file = [16 << 10, u64::MAX][sim.below(2)];
+    let limits = Limits { small_file, ..Limits::default() };
     sim.reactor(|reactor| {
         let files = Files::new(reactor, "/www", FilesOptions::default());
         let http = reactor.register(Watched::new(Http::new(Site {

@@ -35,13 +35,13 @@ pub struct Limits {
     /// [`MAX_PIECES`](crate::outbound::MAX_PIECES). The default is 64.
     pub gather_pieces: usize,
     /// File regions up to this size are read into memory and sent in the same call as what is
-    /// queued before them. Larger ones are sent with sendfile. The default is 16 KiB.
+    /// queued before them. Larger ones are sent with `sendfile(2)`, if the system has one that does
+    /// not block and no [transport](crate::transport) seals them. With `u64::MAX`, files are always
+    /// copied through a buffer, and sendfile is never used. The default is 16 KiB.
     pub small_file: u64,
     /// The maximum number of bytes of one sendfile call. Smaller calls cost more; larger calls save
     /// nothing and make other connections wait. The default is 1 MiB.
     pub sendfile_chunk: usize,
-    /// How file regions move to the socket. The default is [`Sendfile`](FileTransfer::Sendfile).
-    pub files: FileTransfer,
     /// How regions that are not in memory are treated. The default is [`Warm`](ColdFiles::Warm).
     pub cold_files: ColdFiles,
     /// The number of bytes of a region that are checked at a time, and that a worker reads if they
@@ -166,7 +166,6 @@ impl Default for Limits {
             gather_pieces: 64,
             small_file: 16 << 10,
             sendfile_chunk: 1 << 20,
-            files: FileTransfer::Sendfile,
             cold_files: ColdFiles::Warm,
             warm_window: 2 << 20,
             splice_after: 128 << 10,
@@ -221,17 +220,6 @@ impl Quantum {
     pub(crate) fn is_used_up(&self) -> bool {
         self.calls == 0 || self.bytes == 0
     }
-}
-
-/// How regions of files move to the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum FileTransfer {
-    /// `sendfile(2)` if the system has one that does not block; otherwise the same as
-    /// [`Copy`](Self::Copy).
-    #[default]
-    Sendfile,
-    /// Through one buffer of the reactor.
-    Copy,
 }
 
 /// How regions of files that are not in memory are treated; see

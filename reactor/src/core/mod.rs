@@ -58,7 +58,7 @@ pub use id::{ConnId, HandlerId, Reason, Sent, Timeout};
 pub use ledger::{GroupId, Ledger};
 pub(crate) use lifecycle::Lifecycle;
 pub(crate) use limits::Quantum;
-pub use limits::{ColdFiles, FileTransfer, Limits};
+pub use limits::{ColdFiles, Limits};
 pub(crate) use meter::{Bucket, Direction, Meter};
 pub use observer::{Observed, Observer};
 pub(crate) use part::Part;

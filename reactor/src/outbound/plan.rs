@@ -1,7 +1,7 @@
 //! The decisions of sending: whether bytes are sent at once, joined or referenced, and which call to
 //! make next for the front of a queue. They are pure functions of sizes and [`Limits`].
 
-use crate::core::{ColdFiles, FileTransfer, Limits, Queue, Residency, Segment};
+use crate::core::{ColdFiles, Limits, Queue, Residency, Segment};
 use crate::sys;
 
 #[cfg(test)]
@@ -171,7 +171,7 @@ fn of_region(front: &Front, limits: &Limits) -> Action {
         Residency::Cold => return Action::Warm { bytes: at_most(left, limits.warm_window) },
     };
     let in_memory = left.min(resident.unwrap_or(left));
-    let sendfile = sys::HAS_SENDFILE && limits.files == FileTransfer::Sendfile && !front.sealed;
+    let sendfile = sys::HAS_SENDFILE && !front.sealed;
     if !sendfile || left <= limits.small_file {
         if front.pieces == MAX_PIECES {
             return alone;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sluicegate_reactor::fs::CreateOptions;
 use sluicegate_reactor::testing::{Client, Harness, Remote, State, Step};
-use sluicegate_reactor::{Address, Connect, Context, FileTransfer, Limits, Listen, Reactor};
+use sluicegate_reactor::{Address, Connect, Context, Limits, Listen, Reactor};
 
 use crate::probe::{Call, Probe, log, pattern, with_limits};
 
@@ -119,16 +119,12 @@ fn a_download_takes_its_time_whatever_it_is() {
 
 #[test]
 fn a_file_takes_its_time_by_whichever_way_it_goes() {
-    for (files, len) in [
-        (FileTransfer::Sendfile, 150_000),
-        (FileTransfer::Copy, 150_000),
-        (FileTransfer::Sendfile, 16_000),
-    ] {
-        let limits = Limits { send_rate: Some(RATE), files, ..Limits::default() };
+    for (small_file, len) in [(16 << 10, 150_000), (u64::MAX, 150_000), (16 << 10, 16_000)] {
+        let limits = Limits { send_rate: Some(RATE), small_file, ..Limits::default() };
         let mut h = serves_file(&Listen { limits, ..Listen::default() }, len);
         let client = h.open();
         let mut all = Vec::new();
-        moves_evenly(&mut h, 6 + len, &format!("{files:?} of {len}"), |h| {
+        moves_evenly(&mut h, 6 + len, &format!("{len} with {small_file}"), |h| {
             all.extend(h.sent(client));
             all.len()
         });

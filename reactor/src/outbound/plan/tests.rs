@@ -1,14 +1,14 @@
 //! The decisions on both sides of each limit.
 
 use super::{Action, Front, MAX_PIECES, Residency, SCRATCH, joins, plan, writes_through};
-use crate::core::{ColdFiles, FileTransfer, Limits};
+use crate::core::{ColdFiles, Limits};
 use crate::sys::{HAS_NOWAIT, HAS_SENDFILE};
 
 const MEMORY: Action = Action::Memory { region_follows: false };
 const HEADER: Action = Action::Memory { region_follows: true };
 
-fn limits(files: FileTransfer) -> Limits {
-    Limits { small_file: 100, sendfile_chunk: 1000, warm_window: 1500, files, ..Limits::default() }
+fn limits(small_file: u64) -> Limits {
+    Limits { small_file, sendfile_chunk: 1000, warm_window: 1500, ..Limits::default() }
 }
 
 /// The front of a queue with `pieces` of memory, then `left` bytes of a file that is in memory.
@@ -17,8 +17,8 @@ fn front(pieces: usize, left: u64) -> Front {
     Front { pieces, memory: 10 * pieces, file_left: left, residency, pipe: 0, sealed: false }
 }
 
-fn planned(pieces: usize, left: u64, files: FileTransfer) -> Action {
-    plan(&front(pieces, left), &limits(files))
+fn planned(pieces: usize, left: u64, small_file: u64) -> Action {
+    plan(&front(pieces, left), &limits(small_file))
 }
 
 fn read(bytes: usize) -> Action {
@@ -58,10 +58,10 @@ fn shared_bytes_are_copied_if_they_are_few() {
 
 #[test]
 fn without_files_memory_is_sent_until_there_is_none() {
-    for files in [FileTransfer::Sendfile, FileTransfer::Copy] {
-        assert_eq!(planned(0, 0, files), Action::Rest);
-        assert_eq!(planned(1, 0, files), MEMORY);
-        assert_eq!(planned(MAX_PIECES, 0, files), MEMORY);
+    for small_file in [100, u64::MAX] {
+        assert_eq!(planned(0, 0, small_file), Action::Rest);
+        assert_eq!(planned(1, 0, small_file), MEMORY);
+        assert_eq!(planned(MAX_PIECES, 0, small_file), MEMORY);
     }
 }
 
@@ -79,7 +79,7 @@ fn a_file_goes_by_its_size() {
         (MAX_PIECES - 1, 100, read(100)),
         (MAX_PIECES, 101, HEADER),
     ] {
-        let action = planned(pieces, left, FileTransfer::Sendfile);
+        let action = planned(pieces, left, 100);
         if HAS_SENDFILE || matches!(expected, Action::Read { .. } | MEMORY) {
             assert_eq!(action, expected, "{pieces} pieces and {left} bytes");
         }
@@ -92,10 +92,10 @@ fn a_file_that_is_copied_is_read_in_parts_behind_whatever_there_is() {
     for (pieces, left, bytes) in
         [(0, 1 << 40, scratch), (MAX_PIECES - 1, 1 << 40, scratch), (1, 5000, 5000)]
     {
-        let action = planned(pieces, left, FileTransfer::Copy);
+        let action = planned(pieces, left, u64::MAX);
         assert_eq!(action, read(bytes), "{pieces} pieces and {left} bytes");
     }
-    assert_eq!(planned(MAX_PIECES, 5000, FileTransfer::Copy), MEMORY);
+    assert_eq!(planned(MAX_PIECES, 5000, u64::MAX), MEMORY);
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn what_may_not_be_in_memory_is_looked_at_first_and_waited_for_by_a_worker() {
         (0, 5000, Cold, Action::Warm { bytes: 1500 }),
     ] {
         let front = Front { residency, ..front(pieces, left) };
-        let action = plan(&front, &limits(FileTransfer::Sendfile));
+        let action = plan(&front, &limits(100));
         assert_eq!(action, expected, "{pieces} pieces and {left} bytes, {residency:?}");
-        let waits = Limits { cold_files: ColdFiles::Wait, ..limits(FileTransfer::Sendfile) };
+        let waits = Limits { cold_files: ColdFiles::Wait, ..limits(100) };
         let resident = Front { residency: Resident(u64::MAX), ..front };
         assert_eq!(plan(&front, &waits), plan(&resident, &waits), "nobody looks");
     }
