@@ -38,11 +38,11 @@ fn a_listener_takes_text_addresses_and_names() {
             None => assert_eq!(address.path(), Some(&*path)),
         }
     }
-    let pair = (Ipv4Addr::LOCALHOST, 0);
-    reactor.listen(pair, &Listen::default(), quiet).expect("a pair");
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    reactor.listen((address.ip(), 0), &Listen::default(), quiet).expect("an IP address and a port");
     reactor.listen(("localhost", 0), &Listen::default(), quiet).expect("a name and a port");
-    reactor.listen(SocketAddr::from(pair), &Listen::default(), quiet).expect("an address");
-    reactor.listen(Target::from(pair), &Listen::default(), quiet).expect("a target");
+    reactor.listen(address, &Listen::default(), quiet).expect("an address");
+    reactor.listen(Target::from(address), &Listen::default(), quiet).expect("a target");
 }
 
 #[test]

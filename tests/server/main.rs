@@ -2,7 +2,7 @@
 //! since some count the descriptors or threads of the process.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -21,7 +21,7 @@ mod workers;
 /// Longer than anything here takes. Only a test that fails waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
+const ANY_PORT: &str = "127.0.0.1:0";
 
 /// Holds off the other tests.
 fn alone() -> MutexGuard<'static, ()> {

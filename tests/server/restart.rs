@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -150,7 +150,7 @@ fn a_server_that_has_closed_a_listener_passes_the_others() {
     let control = dir.path().join("control");
     let (mut server, listener) = successor(&control, 1, Spread::Divided);
     let closed = server.listen(ANY_PORT, &Listen::default()).unwrap();
-    let last = server.listen((Ipv4Addr::new(127, 0, 0, 2), 0), &Listen::default()).unwrap();
+    let last = server.listen("127.0.0.2:0", &Listen::default()).unwrap();
     let at = last.address().clone();
     let all = [closed, listener.clone(), last];
     let first = Running::start(server, &listener, move |shard| {
@@ -162,7 +162,7 @@ fn a_server_that_has_closed_a_listener_passes_the_others() {
     first.open();
     let (mut server, listener) = successor(&control, 1, Spread::Divided);
     assert_eq!(listener.address(), &first.address);
-    let last = server.listen((Ipv4Addr::new(127, 0, 0, 2), 0), &Listen::default()).unwrap();
+    let last = server.listen("127.0.0.2:0", &Listen::default()).unwrap();
     assert_eq!(last.address(), &at);
     let second = run(server, vec![listener, last]);
     first.wait().unwrap();

@@ -7,8 +7,6 @@
 //! returns the [`Connection`], which has the negotiated parameters.
 //!
 //! ```no_run
-//! use std::net::Ipv6Addr;
-//!
 //! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 //! use sluicegate_protocols::tls::{Acceptor, AcceptorOptions, Identity};
 //! use sluicegate_reactor::{Listen, Server, ServerOptions};
@@ -29,7 +27,7 @@
 //!     let acceptor = Acceptor::new(AcceptorOptions { identities, ..AcceptorOptions::default() })?;
 //!     let listen = Listen { transport: Some(acceptor.factory()), ..Listen::default() };
 //!     let mut server = Server::new(&ServerOptions::default());
-//!     let listener = server.listen((Ipv6Addr::UNSPECIFIED, 443), &listen)?;
+//!     let listener = server.listen("[::]:443", &listen)?;
 //!     server.run(|shard| {
 //!         let http = shard.register(Http::new(Hello));
 //!         shard.serve(&listener, http).map(drop)

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use crate::sys::Address;
@@ -90,18 +90,6 @@ impl From<&Target> for Target {
 impl From<(IpAddr, u16)> for Target {
     fn from((ip, port): (IpAddr, u16)) -> Target {
         SocketAddr::new(ip, port).into()
-    }
-}
-
-impl From<(Ipv4Addr, u16)> for Target {
-    fn from((ip, port): (Ipv4Addr, u16)) -> Target {
-        SocketAddr::new(ip.into(), port).into()
-    }
-}
-
-impl From<(Ipv6Addr, u16)> for Target {
-    fn from((ip, port): (Ipv6Addr, u16)) -> Target {
-        SocketAddr::new(ip.into(), port).into()
     }
 }
 
