@@ -1,10 +1,8 @@
 //! What the log says about connections.
 
 use std::fmt::{self, Display};
-use std::io;
 
-use super::{ConnId, Connection, Core};
-use crate::sys::{Address, NO_FD};
+use super::{ConnId, Core, Endpoints};
 
 impl Core {
     /// Names a connection in the log: by its id, its peer, and the listener that accepted it.
@@ -20,7 +18,7 @@ impl Core {
             write!(f, "{:?}", ConnId { index, generation: c.generation })?;
             let group = &self.groups[usize::from(c.group)];
             let attempt = c.special.as_ref().and_then(|special| special.attempt.as_ref());
-            match (attempt, self.peer_address(c)) {
+            match (attempt, Endpoints::of(self, index).peer()) {
                 (Some(attempt), _) => write!(f, " to {}", attempt.target)?,
                 (None, Ok(peer)) if group.address.is_some() => write!(f, " from {peer}")?,
                 (None, Ok(peer)) if group.connect.is_some() => write!(f, " to {peer}")?,
@@ -29,15 +27,5 @@ impl Core {
             }
             group.address.as_ref().map_or(Ok(()), |listener| write!(f, " at {listener}"))
         })
-    }
-
-    /// The address of a peer: what the transport says, or else the socket.
-    pub(crate) fn peer_address(&self, c: &Connection) -> io::Result<Address> {
-        let transport = c.special.as_ref().and_then(|special| special.transport());
-        match transport.and_then(|transport| transport.peer_address()) {
-            Some(address) => Ok(address.clone()),
-            None if c.socket == NO_FD => Err(io::ErrorKind::NotConnected.into()),
-            None => self.kernel.peer_address(c.socket),
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::{ConnId, Connection, Core, Reason};
+use super::{ConnId, Connection, Core, Endpoints, Reason};
 use crate::sys::Address;
 
 /// Watches the connections and turns of a reactor, whatever handlers they have: see
@@ -125,7 +125,7 @@ impl<'a> Observed<'a> {
     /// # Errors
     /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
     pub fn peer(&self) -> io::Result<Address> {
-        self.core.peer_address(&self.core[self.index])
+        Endpoints::of(self.core, self.index).peer()
     }
 
     /// The address of the listener that has accepted the connection, if one has.

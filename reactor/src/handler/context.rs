@@ -4,9 +4,9 @@ use std::any::TypeId;
 use std::io;
 use std::ops::{Deref, DerefMut};
 
-use super::{Endpoints, HandOver, Handler, Peer, Turn};
+use super::{HandOver, Handler, Peer, Turn};
 use crate::core::transport::Transport;
-use crate::core::{ConnId, Core, HandlerId, Limits, Sent, Strategy};
+use crate::core::{ConnId, Core, Endpoints, HandlerId, Limits, Sent, Strategy};
 use crate::fs::{NewFile, WhenWhole};
 use crate::inbound::{self, TooLarge};
 use crate::outbound::{self, Outgoing};
@@ -280,14 +280,6 @@ impl<'a> Context<'a> {
         self.endpoints().peer()
     }
 
-    /// The address at the other end of the socket, such as that of a proxy in front of this server.
-    ///
-    /// # Errors
-    /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
-    pub fn wire_peer_address(&self) -> io::Result<Address> {
-        Endpoints::of(&self.core, self.index, None).peer()
-    }
-
     /// The local address of the connection. See [`Endpoints::local`].
     ///
     /// # Errors
@@ -300,7 +292,7 @@ impl<'a> Context<'a> {
     /// protocols that pass it to an application together with the context.
     #[must_use]
     pub fn endpoints(&self) -> Endpoints<'a> {
-        Endpoints::of(&self.core, self.index, self.any_transport())
+        Endpoints::of(&self.core, self.index)
     }
 
     /// Whether the connection's [transport](crate::transport) protects its bytes, as TLS does.

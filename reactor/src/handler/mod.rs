@@ -6,7 +6,6 @@ use crate::core::{ConnId, Reason, Timeout};
 use crate::fs::{NotSaved, Saved};
 
 mod context;
-mod endpoints;
 mod opening;
 mod payload;
 mod peer;
@@ -15,7 +14,6 @@ pub(crate) mod slow;
 mod turn;
 
 pub use context::Context;
-pub use endpoints::Endpoints;
 pub use payload::Payload;
 pub use peer::Peer;
 pub(crate) use receive::{Delivery, FOREIGN, Registered, store};

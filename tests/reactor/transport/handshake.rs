@@ -235,7 +235,6 @@ fn a_preamble_leaves_what_follows_it_and_stays_out_of_the_way() {
         let probe = Probe::new(|cx, call, notes| match call {
             Call::Open => {
                 notes.add(cx.peer_address().unwrap());
-                notes.add(cx.wire_peer_address().unwrap().ip().unwrap());
                 cx.receive_exact(10).unwrap();
             }
             Call::Received(bytes) => {
@@ -253,8 +252,8 @@ fn a_preamble_leaves_what_follows_it_and_stays_out_of_the_way() {
         assert_eq!(h.sent(client), "0123456789");
         assert_eq!(h.state(client), State::Closed);
         let log = log(&mut h);
-        assert_eq!(log[1..3], ["0 192.0.2.7:99", "0 127.0.0.1"]);
-        assert_eq!(log[3..], ["0 received 0123456789", "0 eof", "0 close Closed"]);
+        assert_eq!(log[1], "0 192.0.2.7:99");
+        assert_eq!(log[2..], ["0 received 0123456789", "0 eof", "0 close Closed"]);
         assert_eq!(h.ledger().sealed_bytes, 0, "what follows is sent as it is");
     }
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 
-use crate::core::Core;
-use crate::core::transport::Transport;
+use super::Core;
+use super::transport::Transport;
 use crate::sys::{Address, Fd, Kernel, NO_FD};
 
 /// The two ends of a connection: see [`Context::endpoints`](crate::Context::endpoints).
@@ -25,10 +25,12 @@ pub struct Endpoints<'cx> {
 
 impl Endpoints<'_> {
     #[inline]
-    pub(super) fn of(core: &Core, index: u32, transport: Option<&dyn Transport>) -> Self {
+    pub(crate) fn of(core: &Core, index: u32) -> Self {
+        let c = &core[index];
+        let transport = c.special.as_ref().and_then(|special| special.transport());
         Endpoints {
             kernel: core.kernel.clone(),
-            socket: core[index].socket,
+            socket: c.socket,
             peer: transport.and_then(Transport::peer_address).cloned(),
             local: transport.and_then(Transport::local_address).cloned(),
             callback: PhantomData,
