@@ -83,8 +83,8 @@ mod turn;
 pub use crate::connect::{Backoff, Connect, Connector};
 pub use crate::core::wheel as timer;
 pub use crate::core::{
-    ColdFiles, ConnId, Endpoints, GroupId, HandlerId, Histogram, Ledger, Limits, Observed,
-    Observer, Reason, Sent, Target, Timeout,
+    ColdFiles, ConnId, Endpoints, HandlerId, Histogram, Ledger, Limits, Observed, Observer, Reason,
+    Sent, Target, Timeout,
 };
 pub use crate::handler::{Context, Handler, Input, Payload, Peer, Receive, Sessions, Turn};
 pub use crate::inbound::TooLarge;

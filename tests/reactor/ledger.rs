@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sluicegate_reactor::testing::{Harness, Remote, State, Step};
-use sluicegate_reactor::{Address, Connect, Ledger, Limits, Listen};
+use sluicegate_reactor::{Address, Connect, Ledger, Limits, Listen, Snapshot};
 
 use crate::probe::{Call, Probe, pattern, with_limits};
 
@@ -116,15 +116,14 @@ fn the_parts_of_a_ledger_add_up_to_it() {
     h.feed(far, pattern(30));
     h.reset(other);
 
-    let other = h.reactor().ledger_of(second);
-    assert_eq!((other.accepted, other.received, other.closed), (1, 20_000, 1));
-    let far = h.reactor().ledger_of(connector);
+    let Snapshot { total, listeners, others: far, .. } = h.reactor().snapshot();
+    let [unused, one, other] = &listeners[..] else { panic!("{listeners:?}") };
+    assert_eq!((other.ledger.accepted, other.ledger.received, other.ledger.closed), (1, 20_000, 1));
     assert_eq!((far.connects, far.received, far.sent), (1, 30, 35));
-    let total = h.ledger();
     assert_eq!((total.open(), total.pending()), (2, 0));
-    let parts = [h.reactor().ledger_of(first), other, far];
+    let parts = [&unused.ledger, &one.ledger, &other.ledger, &far];
     for (at, (name, number)) in total.counters().enumerate() {
-        let part = |part: &Ledger| part.counters().nth(at).map_or(0, |(_, number)| number);
+        let part = |part: &&Ledger| part.counters().nth(at).map_or(0, |(_, number)| number);
         let sum: u64 = parts.iter().map(part).sum();
         let of_none = ["turns", "events"].contains(&name);
         assert_eq!(number - sum, if of_none { number } else { 0 }, "{name}");

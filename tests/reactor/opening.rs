@@ -154,7 +154,7 @@ fn the_limits_of_a_listener_opened_by_a_callback_hold() {
     let first = h.open_at(listener);
     h.open_at(listener);
     assert_eq!(take_log(&mut h), ["listens", "open"], "one at a time");
-    assert_eq!(h.reactor().ledger_of(listener).full_pauses, 1);
+    assert_eq!(h.reactor().snapshot().listeners[1].ledger.full_pauses, 1);
     h.advance(std::time::Duration::from_secs(6));
     assert_eq!(h.state(client), State::Open);
     assert_eq!(h.state(first), State::Shut);

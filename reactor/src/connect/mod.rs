@@ -62,7 +62,7 @@ pub use backoff::Backoff;
 
 use std::fmt;
 
-use crate::core::{GroupId, HandlerId};
+use crate::core::HandlerId;
 
 /// Identifies the options that [`Turn::connect`](crate::Turn::connect) uses for connections of a
 /// handler of type `H`.
@@ -83,11 +83,5 @@ impl<H> Copy for Connector<H> {}
 impl<H> fmt::Debug for Connector<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Connector({}, {:?})", self.group, self.handler)
-    }
-}
-
-impl<H> From<Connector<H>> for GroupId {
-    fn from(connector: Connector<H>) -> GroupId {
-        GroupId(connector.group)
     }
 }

@@ -31,8 +31,8 @@ macro_rules! counters {
 
 counters! {
 /// The counters of a reactor, or of one group of its connections, since it was created.
-/// [`Turn::ledger`](crate::Turn::ledger) and [`Turn::ledger_of`](crate::Turn::ledger_of) return
-/// them.
+/// [`Turn::ledger`](crate::Turn::ledger) returns them, and a [`Snapshot`](crate::Snapshot) has those
+/// of each listener.
 ///
 /// At the end of every turn `queued == sent + dropped +` the [pending](Ledger::pending) bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -232,7 +232,3 @@ impl fmt::Display for Ledger {
         Ok(())
     }
 }
-
-/// Identifies a group of connections that are counted together: those of a listener or a connector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct GroupId(pub(crate) u16);

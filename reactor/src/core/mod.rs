@@ -57,7 +57,7 @@ pub(crate) use flags::Flags;
 pub(crate) use group::Group;
 pub use histogram::Histogram;
 pub use id::{ConnId, HandlerId, Reason, Sent, Timeout};
-pub use ledger::{GroupId, Ledger};
+pub use ledger::Ledger;
 pub(crate) use lifecycle::Lifecycle;
 pub(crate) use limits::Quantum;
 pub use limits::{ColdFiles, Limits};

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Delivery, FOREIGN, Handler, Peer, Receive};
-use crate::core::{ConnId, Core, GroupId, HandlerId, Ledger, Lifecycle};
+use crate::core::{ConnId, Core, HandlerId, Ledger, Lifecycle};
 use crate::fs::Dir;
 use crate::listen::listener::Listener;
 use crate::sys::ProcessUsage;
@@ -83,14 +83,6 @@ impl Turn {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.core.total()
-    }
-
-    /// The part of the ledger that belongs to the connections of one listener or connector. The
-    /// remaining counts belong to adopted connections, or to no connection, such as turns and
-    /// messages.
-    #[must_use]
-    pub fn ledger_of(&self, group: impl Into<GroupId>) -> Ledger {
-        self.core.groups[usize::from(group.into().0)].ledger.clone()
     }
 
     /// The counters of this reactor and of each listener, and their current state, such as peaks,

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use crate::core::transport::Factory;
-use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, Target};
+use crate::core::{ConnId, Core, Flags, Group, Limits, Target};
 use crate::sys::{Address, Fd, Kernel, SocketFile, TcpOptions, about, look_up};
 use crate::time::deadlines;
 
@@ -214,12 +214,6 @@ pub(crate) fn first_bound<T>(
         }
     }
     bound
-}
-
-impl From<ListenerId> for GroupId {
-    fn from(listener: ListenerId) -> GroupId {
-        GroupId(listener.group)
-    }
 }
 
 /// Takes over a connected socket that was opened elsewhere. Its session follows.
