@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use crate::core::transport::{Layer, Transport};
 use crate::core::{
-    Attempt, ConnId, Core, Flags, Phase, Reason, Target, in_order, is_due, ticks, token,
+    Attempt, ConnId, Core, Flags, Phase, Reason, Target, in_order, is_due, tick_after, token,
 };
 use crate::sys::{self, Address, NO_FD, Ready};
 use crate::time::deadlines;
@@ -31,7 +31,7 @@ pub(crate) fn start(
     let Some(connect) = connections.connect.as_ref().filter(|_| !has_stopped) else {
         return ConnId { index: u32::MAX, generation: 0 };
     };
-    let until = core.tick.wrapping_add(ticks(connect.timeout) + 1);
+    let until = tick_after(core.tick, connect.timeout);
     let room = connections.open < connect.max_connections;
     connections.ledger.connects += 1;
     let made = match (transport, &connect.transport) {
@@ -199,7 +199,7 @@ fn try_address(core: &mut Core, index: u32, address: &Address) -> io::Result<()>
     // hung up (`epoll(7)`). The token is that of the previous socket, from which no event can come
     // any more.
     core.selector.add(c.socket, token(index, c.generation))?;
-    let soon = core.tick.wrapping_add(ticks(connect.attempt_timeout) + 1);
+    let soon = tick_after(core.tick, connect.attempt_timeout);
     if let Some(attempt) = c.special.as_mut().and_then(|special| special.attempt.as_mut()) {
         let last = attempt.left.as_ref().is_some_and(|left| left.as_slice().is_empty());
         let whole = last || is_due(attempt.deadline, soon);

@@ -74,7 +74,7 @@ pub(crate) use special::{Special, Strategy};
 pub use target::Target;
 pub(crate) use target::in_order;
 pub(crate) use throttle::Throttle;
-pub(crate) use tick::{TICK, is_due, nanos, tick_of, ticks};
+pub(crate) use tick::{TICK, is_due, nanos, tick_after, tick_of, ticks};
 pub(crate) use type_name::type_name;
 
 use wheel::{Link, Links, Wheel};

@@ -28,6 +28,12 @@ pub(crate) fn ticks(duration: Duration) -> u32 {
     u32::try_from(nanos >> TICK_SHIFT).unwrap_or(u32::MAX).min(u32::MAX / 4)
 }
 
+/// The tick by which a duration has passed that begins within the tick `from`. That tick is partly
+/// over, so it does not count.
+pub(crate) fn tick_after(from: u32, duration: Duration) -> u32 {
+    from.wrapping_add(ticks(duration) + 1)
+}
+
 /// Whether `tick` has been reached at `now`.
 pub(crate) fn is_due(tick: u32, now: u32) -> bool {
     now.wrapping_sub(tick) as i32 >= 0

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::core::wheel::Links;
-use crate::core::{Connection, Core, Limits, Meter, Phase, Timeout, is_due, ticks};
+use crate::core::{Connection, Core, Limits, Meter, Phase, Timeout, is_due, tick_after};
 
 /// The event at a tick.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +22,8 @@ pub(crate) enum Deadline {
 /// Sets or clears the handler's own deadline.
 pub(crate) fn set_own(core: &mut Core, index: u32, after: Option<Duration>) {
     let tick = core.tick;
-    // One more tick, since the current one is partly over; 0 means none.
-    core[index].deadline = after.map_or(0, |after| tick.wrapping_add(ticks(after) + 1).max(1));
+    // 0 means none.
+    core[index].deadline = after.map_or(0, |after| tick_after(tick, after).max(1));
     if after.is_some() {
         arm(core, index);
     }
@@ -35,7 +35,6 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
         return None;
     }
     let limits = core.limits(c.group);
-    let after = |from: u32, time: Duration| from.wrapping_add(ticks(time) + 1);
     let special = c.special.as_ref();
     let [send, receive] =
         c.meters().map_or([None, None], |meters| meters.each_ref().map(Meter::due));
@@ -44,13 +43,14 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
     let reads_disk = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk);
     let stall = c.outbound.as_ref().zip(limits.write_stall);
     let stall = stall.filter(|_| c.phase >= Phase::Open && !reads_disk && send.is_none());
-    let stall = stall
-        .map(|(queue, time)| (after(queue.progress, time), Deadline::Timeout(Timeout::WriteStall)));
+    let stall = stall.map(|(queue, time)| {
+        (tick_after(queue.progress, time), Deadline::Timeout(Timeout::WriteStall))
+    });
     let idle = match c.phase {
         Phase::Connecting => special.and_then(|s| s.attempt.as_ref()).map(|attempt| attempt.until),
         Phase::Handshake => special.and_then(|s| s.layer.as_ref()).map(|layer| layer.until),
         Phase::Open | Phase::Closing if send.is_none() && receive.is_none() => {
-            idle_time(limits, c).map(|time| after(c.active, time))
+            idle_time(limits, c).map(|time| tick_after(c.active, time))
         }
         Phase::Lingering => Some(after(c.active, limits.linger_idle)),
         _ => None,

@@ -2,7 +2,7 @@
 
 use super::{failed, offload, receive, send_out, send_owed};
 use crate::core::transport::{Layer, State, Transport};
-use crate::core::{Chunk, Core, Direction, Flags, Phase, Reason, is_passing, ticks};
+use crate::core::{Chunk, Core, Direction, Flags, Phase, Reason, is_passing, tick_after};
 use crate::sys::Ready;
 use crate::time::deadlines;
 
@@ -19,7 +19,7 @@ pub(crate) fn begin(core: &mut Core, index: u32) {
     let group = &mut core.groups[c.group as usize];
     c.phase = Phase::Handshake;
     let Some(layer) = c.layer() else { return };
-    layer.until = tick.wrapping_add(ticks(group.limits.handshake) + 1);
+    layer.until = tick_after(tick, group.limits.handshake);
     layer.handshaking = true;
     group.handshaking += 1;
     if let Err(error) = layer.call(&mut core.pool, |transport, out| transport.start(out)) {
