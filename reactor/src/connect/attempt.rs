@@ -160,7 +160,7 @@ fn connected(core: &mut Core, index: u32) {
         core.note_opened(index);
     }
     core.recycle_special(index);
-    deadlines::restart_all(core, index);
+    deadlines::restart_idle_and_stall(core, index);
 }
 
 /// Goes on after a failed attempt: to the next address, unless this machine is out of resources.

@@ -73,7 +73,7 @@ fn resume(core: &mut Core, id: ConnId, bytes: usize) {
     if let Some(queue) = &mut core[id.index].outbound {
         queue.waits_for_disk = false;
     }
-    deadlines::restart_all(core, id.index);
+    deadlines::restart_idle_and_stall(core, id.index);
     core.schedule(id.index);
 }
 

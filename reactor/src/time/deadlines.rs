@@ -96,7 +96,7 @@ pub(crate) fn passed(core: &mut Core, index: u32) -> Option<Deadline> {
 
 /// Starts the idle and write-stall times of a connection again, after a wait in which it could not
 /// move bytes. Its own deadline keeps running.
-pub(crate) fn restart_all(core: &mut Core, index: u32) {
+pub(crate) fn restart_idle_and_stall(core: &mut Core, index: u32) {
     let tick = core.tick;
     let c = &mut core[index];
     c.active = tick;

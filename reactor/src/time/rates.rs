@@ -167,7 +167,7 @@ fn end_waits(core: &mut Core, index: u32) {
     }
     if ended {
         core.schedule(index);
-        deadlines::restart_all(core, index);
+        deadlines::restart_idle_and_stall(core, index);
     }
 }
 

@@ -91,7 +91,7 @@ fn finish(core: &mut Core, index: u32) -> bool {
     core.note_opened(index);
     offload::offload(core, index);
     send_owed(core, index);
-    deadlines::restart_all(core, index);
+    deadlines::restart_idle_and_stall(core, index);
     accepted && core[index].is_open()
 }
 
