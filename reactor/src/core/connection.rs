@@ -338,7 +338,7 @@ impl Connection {
     /// How many of `room` bytes its rate lets one receive bring.
     pub(crate) fn receivable(&self, room: usize) -> usize {
         let meter = self.meters().map(|meters| &meters[Direction::Receive as usize]);
-        match meter.map_or(0, |meter| meter.until.saturating_sub(self.received)) {
+        match meter.map_or(0, |meter| meter.paid_to.saturating_sub(self.received)) {
             0 => room,
             left => room.min(usize::try_from(left).unwrap_or(room)),
         }

@@ -88,7 +88,7 @@ pub(crate) struct Meter {
     /// The connection's own bucket, if it has a rate of its own.
     pub(crate) own: Option<Bucket>,
     /// The total of bytes taken from the buckets. What has moved beyond it is still to be taken.
-    pub(crate) until: u64,
+    pub(crate) paid_to: u64,
     /// When the last of them may move, in nanoseconds; the connection waits until then.
     pub(crate) ready: Option<u64>,
     /// The turn in which the connection last received a piece.
@@ -98,7 +98,7 @@ pub(crate) struct Meter {
 impl Meter {
     /// The meter of a connection that has moved this many bytes without one.
     pub(crate) fn new(rate: Option<u64>, moved: u64) -> Meter {
-        Meter { own: rate.map(Bucket::of_bytes), until: moved, ready: None, turn: 0 }
+        Meter { own: rate.map(Bucket::of_bytes), paid_to: moved, ready: None, turn: 0 }
     }
 
     pub(crate) fn is_waiting(&self) -> bool {

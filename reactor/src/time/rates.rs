@@ -32,16 +32,16 @@ impl Metered<'_> {
 
     /// Takes the bytes that have moved beyond those that were taken in advance.
     fn account(&mut self, now: u64) {
-        let more = self.moved.saturating_sub(self.meter.until);
+        let more = self.moved.saturating_sub(self.meter.paid_to);
         if more > 0 {
-            self.meter.until = self.moved;
+            self.meter.paid_to = self.moved;
             self.buckets().for_each(|bucket| bucket.take(now, more));
         }
     }
 
     /// Gives back bytes that were not needed.
     fn give_back(&mut self) {
-        let left = std::mem::replace(&mut self.meter.until, self.moved) - self.moved;
+        let left = std::mem::replace(&mut self.meter.paid_to, self.moved) - self.moved;
         self.buckets().for_each(|bucket| bucket.give_back(left));
     }
 
@@ -52,7 +52,7 @@ impl Metered<'_> {
         let Some(piece) = self.buckets().map(|bucket| bucket.piece()).min() else {
             return u64::MAX;
         };
-        let left = self.meter.until - self.moved;
+        let left = self.meter.paid_to - self.moved;
         let spent = left == 0 && self.meter.turn == turn;
         if self.meter.ready.is_some() || spent {
             return 0;
@@ -67,7 +67,7 @@ impl Metered<'_> {
             ready = ready.max(bucket.ready_at(wanted));
             bucket.take(now, wanted);
         }
-        self.meter.until += wanted;
+        self.meter.paid_to += wanted;
         self.meter.ready = (ready > now).then_some(ready);
         if ready > now { 0 } else { wanted }
     }

@@ -36,7 +36,7 @@ fn more_than_was_there_to_move_is_taken_from_all_buckets() {
     assert_eq!(metered.ask(400, SECOND, 1), 400);
     metered.moved = 500;
     metered.account(SECOND);
-    assert_eq!(meter.until, 500);
+    assert_eq!(meter.paid_to, 500);
     let own = meter.own.expect("it has a rate of its own");
     // Each has 500 left of its 1000.
     for bucket in [own, shared] {
