@@ -102,7 +102,7 @@ pub(crate) struct Core {
     unix_time: Cell<Option<u64>>,
     /// What the connection that is running may still receive in this turn. `run_connection` sets it;
     /// only what that calls may receive. A handshake uses it, too.
-    pub(crate) input: Quantum,
+    pub(crate) receive_quantum: Quantum,
     /// The worklist of this turn: connections with something to do. The flag `SCHEDULED` keeps each
     /// from being added again until it has run.
     pub(crate) owed: Vec<u32>,
@@ -184,7 +184,7 @@ impl Core {
             now,
             tick: tick_of(now),
             unix_time: Cell::new(None),
-            input: Quantum::default(),
+            receive_quantum: Quantum::default(),
             owed: Vec::new(),
             later: Vec::new(),
             due_rates: Vec::new(),

@@ -178,7 +178,7 @@ fn note(core: &mut Core, index: u32, asked: usize, result: io::Result<usize>) ->
     match result {
         Ok(count) if count > 0 => {
             c.note_received(count, asked, core.tick, ledger);
-            core.input.use_bytes(count);
+            core.receive_quantum.use_bytes(count);
             core.observe_received(index, count as u64);
             Some(count)
         }

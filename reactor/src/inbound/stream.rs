@@ -24,7 +24,7 @@ pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
     } else if c.flags.take(Flags::OWES_EOF) {
         Arrival::End
     } else if c.can_receive() {
-        let most = core.input.most;
+        let most = core.receive_quantum.most;
         receive_shared(core, buffer, index, most)
     } else {
         Arrival::Nothing

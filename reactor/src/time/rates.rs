@@ -120,7 +120,7 @@ pub(crate) fn meter_input(core: &mut Core, index: u32) {
         && allow(core, index, Direction::Receive, u64::MAX) == 0
         && core[index].can_receive()
     {
-        core.input.bytes = 0;
+        core.receive_quantum.bytes = 0;
     }
 }
 

@@ -48,12 +48,12 @@ pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
                 return false;
             }
             State::Handshake if !can_receive => return false,
-            State::Handshake if core.input.is_used_up() => {
+            State::Handshake if core.receive_quantum.is_used_up() => {
                 core.later.push(index);
                 return false;
             }
             State::Handshake => {
-                core.input.calls -= 1;
+                core.receive_quantum.calls -= 1;
                 receive(core, index, &mut []);
             }
         }

@@ -100,7 +100,7 @@ fn receive_wire(core: &mut Core, index: u32, room: &mut &mut [u8]) -> Option<()>
                 len += count;
                 c.active = core.tick;
                 ledger.wire_received += count as u64;
-                core.input.use_bytes(count);
+                core.receive_quantum.use_bytes(count);
             }
             Err(error) if is_passing(&error, Direction::Receive, &mut c.ready, ledger) => {}
             Err(error) => {

@@ -24,7 +24,7 @@ impl Reactor {
             let core = &mut self.turn.core;
             let c = &mut core.connections[index as usize];
             // Most connections are at rest after one step.
-            if c.is_at_rest() && !core.input.metered {
+            if c.is_at_rest() && !core.receive_quantum.metered {
                 return c.flags.clear(Flags::SCHEDULED);
             }
         }
@@ -40,8 +40,8 @@ impl Reactor {
         c.flags.clear(Flags::YIELDED);
         let group = &core.groups[c.group as usize];
         let limits = &group.limits;
-        core.input = Quantum::new(limits, limits.receive_quantum);
-        core.input.metered = group.is_rated(c);
+        core.receive_quantum = Quantum::new(limits, limits.receive_quantum);
+        core.receive_quantum.metered = group.is_rated(c);
         let output = Quantum::new(limits, limits.send_quantum);
         // What is queued has a quantum of its own.
         outbound::flush(&mut self.turn.core, index, &mut output.clone());
@@ -69,16 +69,16 @@ impl Reactor {
         let core = &mut self.turn.core;
         let c = &mut core.connections[index as usize];
         let limits = &core.groups[c.group as usize].limits;
-        let input = &mut core.input;
-        if input.metered || input.is_used_up() || !c.just_receives(limits) {
+        let quantum = &mut core.receive_quantum;
+        if quantum.metered || quantum.is_used_up() || !c.just_receives(limits) {
             return self.look_closer(index);
         }
-        input.calls -= 1;
+        quantum.calls -= 1;
         c.flags.clear(Flags::WROTE_THROUGH);
         if c.special.is_some() {
             return self.take_input(index);
         }
-        let most = core.input.most;
+        let most = core.receive_quantum.most;
         if let Some(count) = inbound::receive(core, &mut self.receive, index, most) {
             self.deliver_bytes(index, count);
         }
@@ -89,21 +89,21 @@ impl Reactor {
     #[inline(never)]
     fn look_closer(&mut self, index: u32) -> bool {
         let core = &mut self.turn.core;
-        if core.input.metered {
+        if core.receive_quantum.metered {
             rates::meter_input(core, index);
         }
         let c = &mut core.connections[index as usize];
         if !c.is_open() {
             return c.phase < Phase::Open && self.establish(index);
         }
-        if core.input.is_used_up() || c.flags.any(Flags::YIELDED) {
+        if core.receive_quantum.is_used_up() || c.flags.any(Flags::YIELDED) {
             let ledger = &mut core.groups[c.group as usize].ledger;
             let yielded = c.flags.any(Flags::YIELDED);
             *if yielded { &mut ledger.yields } else { &mut ledger.recv_budget_stops } +=
                 u64::from(c.is_owed());
             return false;
         }
-        core.input.calls -= 1;
+        core.receive_quantum.calls -= 1;
         c.flags.clear(Flags::WROTE_THROUGH);
         if c.flags.take(Flags::OWES_READY) {
             self.call(index, "on_ready", |h, turn, slot| h.ready(turn, index, slot));
@@ -168,7 +168,7 @@ impl Reactor {
         if self.turn.core.is_draining() && self.tell_of_stop(index) {
             outbound::flush(&mut self.turn.core, index, output);
         }
-        if self.turn.core.input.metered {
+        if self.turn.core.receive_quantum.metered {
             rates::give_back(&mut self.turn.core, index, Direction::Receive);
         }
         if !self.turn.core[index].accepts_output() {
