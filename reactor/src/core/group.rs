@@ -23,8 +23,8 @@ pub(crate) struct Group {
     pub(crate) limit: Option<u32>,
     /// How many of them are in the handshake of their transport.
     pub(crate) handshaking: u32,
-    /// Whether other processes may also have the sockets open.
-    pub(crate) shared: bool,
+    /// Whether its sockets were adopted. Other processes may also have them open.
+    pub(crate) is_adopted: bool,
     pub(crate) per_address: Option<Box<PerAddress>>,
     /// The rate at which its listener accepts, if it is limited.
     pub(crate) accepts: Option<Bucket>,

@@ -239,10 +239,12 @@ pub(crate) fn adopt(
 
 /// The group of adopted connections with these limits. A program has few different limits.
 fn adopted_group(core: &mut Core, limits: &Limits) -> io::Result<u16> {
-    let same = |group: &Group| group.shared && group.limits == *limits;
+    let same = |group: &Group| group.is_adopted && group.limits == *limits;
     match core.groups.iter().position(same) {
         Some(index) => Ok(index as u16),
-        None => core.add_group(Group { shared: true, ..Group::new(limits.clone(), [None, None]) }),
+        None => {
+            core.add_group(Group { is_adopted: true, ..Group::new(limits.clone(), [None, None]) })
+        }
     }
 }
 

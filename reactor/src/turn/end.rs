@@ -168,7 +168,8 @@ fn leave(core: &mut Core, index: u32) -> Option<Fd> {
     let socket = c.socket;
     group.ledger.closed += 1;
     group.leave(index);
-    if group.shared {
+    if group.is_adopted {
+        // If another process has the socket open, closing it here does not remove it.
         core.selector.remove(socket);
     }
     core.wheel.cancel(&mut core.connections, index);
