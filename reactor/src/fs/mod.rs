@@ -111,17 +111,17 @@ pub struct File(Rc<Open>);
 struct Open {
     kernel: Kernel,
     shared: Shared,
-    residency: Cell<Residency>,
+    reporting: Cell<Reporting>,
 }
 
-/// Which bytes of a file are in memory.
+/// How it is known which bytes of a file are in memory.
 #[derive(Clone, Copy, Debug, Default)]
-enum Residency {
+enum Reporting {
     /// The kernel reports it, or has not been asked yet.
     #[default]
     Reported,
-    /// All: the file system is in memory.
-    Full,
+    /// All are: the file system is in memory.
+    InMemory,
     /// The kernel does not report it. A worker has read the bytes from `from` to `to`, beginning at
     /// the monotonic time `since`, in nanoseconds.
     Hidden { from: u64, to: u64, since: u64 },
@@ -140,7 +140,7 @@ impl Drop for Open {
 impl File {
     fn new(kernel: &Kernel, fd: Fd) -> File {
         let (kernel, shared) = (kernel.clone(), Shared::new(kernel, fd));
-        File(Rc::new(Open { kernel, shared, residency: Cell::default() }))
+        File(Rc::new(Open { kernel, shared, reporting: Cell::default() }))
     }
 
     pub(crate) fn fd(&self) -> Fd {
@@ -154,40 +154,40 @@ impl File {
 
     /// Whether the whole file is known to be in memory.
     pub(crate) fn is_in_memory(&self) -> bool {
-        matches!(self.0.residency.get(), Residency::Full)
+        matches!(self.0.reporting.get(), Reporting::InMemory)
     }
 
     /// Whether the kernel is known not to report which bytes are in memory.
     pub(crate) fn is_hidden(&self) -> bool {
-        matches!(self.0.residency.get(), Residency::Hidden { .. })
+        matches!(self.0.reporting.get(), Reporting::Hidden { .. })
     }
 
     /// Whether the file system is in memory. Asks the kernel the first time; to be called when it
     /// does not report which bytes are in memory.
     pub(crate) fn find_out(&self) -> bool {
-        if let Residency::Reported = self.0.residency.get() {
+        if let Reporting::Reported = self.0.reporting.get() {
             let in_memory = self.0.kernel.is_in_memory(self.fd()).unwrap_or(false);
-            let hidden = Residency::Hidden { from: 0, to: 0, since: 0 };
-            self.0.residency.set(if in_memory { Residency::Full } else { hidden });
+            let hidden = Reporting::Hidden { from: 0, to: 0, since: 0 };
+            self.0.reporting.set(if in_memory { Reporting::InMemory } else { hidden });
         }
         self.is_in_memory()
     }
 
     /// Records that a worker has read these bytes.
     pub(crate) fn note_warmed(&self, offset: u64, bytes: u64) {
-        let Residency::Hidden { from, to, since } = self.0.residency.get() else { return };
+        let Reporting::Hidden { from, to, since } = self.0.reporting.get() else { return };
         let (end, now) = (offset.saturating_add(bytes), self.0.kernel.monotonic());
         let joins = now - since < ASSUMED_RESIDENT && offset <= to && end >= from;
-        self.0.residency.set(if joins {
-            Residency::Hidden { from: from.min(offset), to: to.max(end), since }
+        self.0.reporting.set(if joins {
+            Reporting::Hidden { from: from.min(offset), to: to.max(end), since }
         } else {
-            Residency::Hidden { from: offset, to: end, since: now }
+            Reporting::Hidden { from: offset, to: end, since: now }
         });
     }
 
     /// Whether a worker has read these bytes so recently that they should still be in memory.
     pub(crate) fn was_warmed(&self, offset: u64, bytes: u64) -> bool {
-        let Residency::Hidden { from, to, since } = self.0.residency.get() else { return false };
+        let Reporting::Hidden { from, to, since } = self.0.reporting.get() else { return false };
         from <= offset
             && offset.saturating_add(bytes) <= to
             && self.0.kernel.monotonic() - since < ASSUMED_RESIDENT
