@@ -135,19 +135,19 @@ fn a_file_system_that_says_nothing_is_read_by_workers_once_in_a_while() {
         assert!(some.contains(&warmed(&mut h)), "{name}, some time later");
     }
     let ledger = h.ledger();
-    assert_eq!((ledger.cold_reads, ledger.cold_untold), (h.calls().warm, h.calls().warm));
+    assert_eq!((ledger.cold_reads, ledger.cold_unreported), (h.calls().warm, h.calls().warm));
 }
 
 #[test]
 fn who_does_not_want_it_waits_in_place() {
-    for (cold_files, hidden, waits) in [
+    for (cold_files, unreported, waits) in [
         (ColdFiles::Wait, false, true),
-        (ColdFiles::WarmIfTold, true, true),
-        (ColdFiles::WarmIfTold, false, false),
+        (ColdFiles::WarmIfReported, true, true),
+        (ColdFiles::WarmIfReported, false, false),
         (ColdFiles::Warm, true, false),
     ] {
         let mut h = sender(Limits { cold_files, ..Limits::default() });
-        if hidden {
+        if unreported {
             h.files().hide_residency();
         }
         let client = h.open();

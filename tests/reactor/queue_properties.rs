@@ -105,7 +105,7 @@ prop_compose! {
         copy in any::<bool>(),
         cold_files in prop_oneof![
             4 => Just(ColdFiles::Warm),
-            1 => Just(ColdFiles::WarmIfTold),
+            1 => Just(ColdFiles::WarmIfReported),
             1 => Just(ColdFiles::Wait),
         ],
     ) -> Limits {

@@ -174,7 +174,7 @@ const LISTENER_COUNTERS: &[Counters] = &[
         name: "sluicegate_cold_reads",
         help: "Times that a queue waited for a disk.",
         label: "",
-        values: &[("", |ledger| ledger.cold_reads + ledger.cold_untold)],
+        values: &[("", |ledger| ledger.cold_reads + ledger.cold_unreported)],
     },
     Counters {
         name: "sluicegate_timeouts",

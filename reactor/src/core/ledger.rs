@@ -168,7 +168,7 @@ pub struct Ledger {
     /// waited.
     pub cold_reads: u64,
     /// Reads by workers because the file system does not report what is in memory.
-    pub cold_untold: u64,
+    pub cold_unreported: u64,
     /// Sends of which the kernel accepted only a part.
     pub short_writes: u64,
     /// Sends that the kernel refused for lack of room.

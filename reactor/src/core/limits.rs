@@ -234,7 +234,7 @@ pub enum ColdFiles {
     /// A worker reads them if the file system reports what is in memory. On other file systems the
     /// reactor itself reads the file and waits for the disk. Use this for an overlayfs whose files
     /// are in memory.
-    WarmIfTold,
+    WarmIfReported,
     /// The reactor waits for the disk. Nothing is checked.
     Wait,
 }

@@ -64,7 +64,7 @@ impl Part {
 
     /// Records that the kernel does not say. Bytes that a worker has read a moment ago through the
     /// same descriptor are assumed to be in memory.
-    pub(crate) fn note_hidden(&mut self, bytes: usize) {
+    pub(crate) fn note_unreported(&mut self, bytes: usize) {
         if self.file.was_warmed(self.offset, bytes as u64) {
             self.note_resident(bytes);
         } else {

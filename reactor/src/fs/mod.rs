@@ -124,7 +124,7 @@ enum Reporting {
     InMemory,
     /// The kernel does not report it. A worker has read the bytes from `from` to `to`, beginning at
     /// the monotonic time `since`, in nanoseconds.
-    Hidden { from: u64, to: u64, since: u64 },
+    Unreported { from: u64, to: u64, since: u64 },
 }
 
 /// How long bytes that a worker has read are assumed to stay in memory if the kernel does not
@@ -158,8 +158,8 @@ impl File {
     }
 
     /// Whether the kernel is known not to report which bytes are in memory.
-    pub(crate) fn is_hidden(&self) -> bool {
-        matches!(self.0.reporting.get(), Reporting::Hidden { .. })
+    pub(crate) fn is_unreported(&self) -> bool {
+        matches!(self.0.reporting.get(), Reporting::Unreported { .. })
     }
 
     /// Whether the file system is in memory. Asks the kernel the first time; to be called when it
@@ -167,27 +167,29 @@ impl File {
     pub(crate) fn find_out(&self) -> bool {
         if let Reporting::Reported = self.0.reporting.get() {
             let in_memory = self.0.kernel.is_in_memory(self.fd()).unwrap_or(false);
-            let hidden = Reporting::Hidden { from: 0, to: 0, since: 0 };
-            self.0.reporting.set(if in_memory { Reporting::InMemory } else { hidden });
+            let unreported = Reporting::Unreported { from: 0, to: 0, since: 0 };
+            self.0.reporting.set(if in_memory { Reporting::InMemory } else { unreported });
         }
         self.is_in_memory()
     }
 
     /// Records that a worker has read these bytes.
     pub(crate) fn note_warmed(&self, offset: u64, bytes: u64) {
-        let Reporting::Hidden { from, to, since } = self.0.reporting.get() else { return };
+        let Reporting::Unreported { from, to, since } = self.0.reporting.get() else { return };
         let (end, now) = (offset.saturating_add(bytes), self.0.kernel.monotonic());
         let joins = now - since < ASSUMED_RESIDENT && offset <= to && end >= from;
         self.0.reporting.set(if joins {
-            Reporting::Hidden { from: from.min(offset), to: to.max(end), since }
+            Reporting::Unreported { from: from.min(offset), to: to.max(end), since }
         } else {
-            Reporting::Hidden { from: offset, to: end, since: now }
+            Reporting::Unreported { from: offset, to: end, since: now }
         });
     }
 
     /// Whether a worker has read these bytes so recently that they should still be in memory.
     pub(crate) fn was_warmed(&self, offset: u64, bytes: u64) -> bool {
-        let Reporting::Hidden { from, to, since } = self.0.reporting.get() else { return false };
+        let Reporting::Unreported { from, to, since } = self.0.reporting.get() else {
+            return false;
+        };
         from <= offset
             && offset.saturating_add(bytes) <= to
             && self.0.kernel.monotonic() - since < ASSUMED_RESIDENT

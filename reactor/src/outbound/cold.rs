@@ -34,11 +34,12 @@ fn start_reads(core: &mut Core) {
         && let Some((id, bytes)) = core.cold.waiting.pop_front()
     {
         let Some(part) = waiting_part(core, id) else { continue };
-        let (file, offset, hidden) = (part.file.share(), part.offset, part.file.is_hidden());
+        let (file, offset) = (part.file.share(), part.offset);
+        let unreported = part.file.is_unreported();
         core.cold.running += 1;
         let ledger = core.ledger_of(id.index);
         ledger.cold_reads += 1;
-        ledger.cold_untold += u64::from(hidden);
+        ledger.cold_unreported += u64::from(unreported);
         core.push_job(
             move |kernel| kernel.map(|kernel| kernel.warm(file.fd(), offset, bytes)),
             move |core, read| done(core, id, bytes, read),

@@ -255,10 +255,12 @@ impl Wire<'_> {
     /// Records what an error says about the next bytes of a region, which could not be read without
     /// blocking.
     fn judge(&self, part: &mut Part, bytes: usize, error: &io::Error) {
-        let may_wait = self.limits.cold_files == ColdFiles::WarmIfTold;
+        let may_wait = self.limits.cold_files == ColdFiles::WarmIfReported;
         match error.kind() {
             ErrorKind::WouldBlock => part.note_cold(),
-            ErrorKind::Unsupported if !part.file.find_out() && !may_wait => part.note_hidden(bytes),
+            ErrorKind::Unsupported if !part.file.find_out() && !may_wait => {
+                part.note_unreported(bytes);
+            }
             // After another error, the call that needs these bytes will fail in the same way.
             _ => part.note_resident(bytes),
         }
