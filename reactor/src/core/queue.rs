@@ -6,9 +6,9 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes};
 
 use super::limits::Limits;
-use super::part::Part;
 use super::pipe::Pipe;
 use super::pool::{Chunk, Pool};
+use super::queued_region::QueuedRegion;
 use crate::fs::Region;
 use crate::sys::Fd;
 
@@ -40,7 +40,7 @@ const FIRST: usize = 4 << 10;
 pub(crate) enum Segment {
     Joined(Chunk),
     Shared(Bytes),
-    File(Part),
+    File(QueuedRegion),
     Pipe { pipe: Pipe, left: usize },
 }
 
@@ -55,7 +55,7 @@ impl Queue {
     pub(crate) fn push_region(&mut self, region: Region) {
         self.elsewhere += region.len;
         self.files += 1;
-        self.segments.push_back(Segment::File(Part::new(region)));
+        self.segments.push_back(Segment::File(QueuedRegion::new(region)));
     }
 
     /// Adds shared bytes to the end, by reference.
@@ -179,9 +179,9 @@ impl Queue {
     }
 
     /// The file region after the first `pieces` pieces of memory.
-    pub(crate) fn part(&mut self, pieces: usize) -> Option<&mut Part> {
+    pub(crate) fn region(&mut self, pieces: usize) -> Option<&mut QueuedRegion> {
         match self.segments.get_mut(pieces - usize::from(self.first.len() > 0)) {
-            Some(Segment::File(part)) => Some(part),
+            Some(Segment::File(region)) => Some(region),
             _ => None,
         }
     }
@@ -268,7 +268,7 @@ impl Segment {
                 bytes.advance(taken);
                 (taken, bytes.len() as u64)
             }
-            Segment::File(part) => part.advance(count),
+            Segment::File(region) => region.advance(count),
             Segment::Pipe { left, .. } => {
                 let taken = count.min(*left);
                 *left -= taken;

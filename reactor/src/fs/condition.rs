@@ -66,8 +66,8 @@ impl NewFile {
         mut self,
         condition: impl Fn(Option<&Metadata>) -> bool + Send + Sync + 'static,
     ) -> NewFile {
-        let part = Arc::get_mut(&mut self.part).expect("no worker has the file");
-        part.condition = Some(Condition(Box::new(condition)));
+        let writer = Arc::get_mut(&mut self.writer).expect("no worker has the file");
+        writer.condition = Some(Condition(Box::new(condition)));
         self
     }
 }

@@ -59,10 +59,10 @@ impl Default for CreateOptions {
 /// ```
 #[derive(Debug)]
 pub struct NewFile {
-    /// In the simulated kernel, this also keeps the directories of `part` open.
+    /// In the simulated kernel, this also keeps the directories of `writer` open.
     dirs: (Dir, Option<Dir>),
     file: File,
-    pub(super) part: Arc<Part>,
+    pub(super) writer: Arc<Writer>,
     /// The number of bytes written.
     pub(super) len: u64,
     pub(super) committed: Option<Committed>,
@@ -70,9 +70,9 @@ pub struct NewFile {
     lacks_room: bool,
 }
 
-/// The part of a [`NewFile`] that it shares with workers.
+/// Writes to a [`NewFile`] and completes it. The file shares it with workers.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct Writer {
     file: Shared,
     /// Whether the file system is in memory.
     pub(super) in_memory: bool,
@@ -263,9 +263,9 @@ impl NewFile {
     /// A file that gets its name in the first directory. If it is resumable, it is in the second
     /// one until then.
     pub(super) fn new(dirs: (Dir, Option<Dir>), file: File, name: Option<Name>) -> NewFile {
-        let part =
-            Part { file: file.share(), in_memory: dirs.0.file.find_out(), name, condition: None };
-        NewFile { dirs, file, part: Arc::new(part), len: 0, committed: None, lacks_room: false }
+        let writer =
+            Writer { file: file.share(), in_memory: dirs.0.file.find_out(), name, condition: None };
+        NewFile { dirs, file, writer: Arc::new(writer), len: 0, committed: None, lacks_room: false }
     }
 
     /// The number of bytes written so far, including those of a
@@ -289,7 +289,7 @@ impl NewFile {
     ///
     /// [`Context::receive_file`]: crate::Context::receive_file
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let result = self.part.write(&self.file.0.kernel, bytes, &mut self.len);
+        let result = self.writer.write(&self.file.0.kernel, bytes, &mut self.len);
         self.note_room(&result);
         result
     }
@@ -322,7 +322,7 @@ impl NewFile {
     /// of `fsync(2)`. If syncing the file fails, the new file is removed too; if syncing the
     /// directory fails, the file keeps its final name but may not survive a power failure.
     pub fn commit(mut self) -> io::Result<Committed> {
-        let committed = self.part.commit(&self.file.0.kernel)?;
+        let committed = self.writer.commit(&self.file.0.kernel)?;
         self.committed = Some(committed);
         Ok(committed)
     }
@@ -331,7 +331,7 @@ impl NewFile {
     /// For a new name, Linux would have to search a part of its table of names that is in no cache
     /// of the processor (benches/README.md).
     fn pass_name_on(&mut self) {
-        if let Some(Part { name: Some(name), .. }) = Arc::get_mut(&mut self.part)
+        if let Some(Writer { name: Some(name), .. }) = Arc::get_mut(&mut self.writer)
             && name.partials.is_none()
         {
             self.dirs.0.spare_name.replace(Some(std::mem::take(&mut name.temporary)));
@@ -343,13 +343,13 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         if self.committed.is_some() {
             self.pass_name_on();
-        } else if !(self.part.is_resumable() && self.len > 0) || self.lacks_room {
-            self.part.remove(&self.file.0.kernel);
+        } else if !(self.writer.is_resumable() && self.len > 0) || self.lacks_room {
+            self.writer.remove(&self.file.0.kernel);
         }
     }
 }
 
-impl Part {
+impl Writer {
     /// Whether the file stays when it is given up, unless it is empty.
     pub(super) fn is_resumable(&self) -> bool {
         self.name.as_ref().is_some_and(|name| name.partials.is_some())

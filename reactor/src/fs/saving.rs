@@ -11,7 +11,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
-use super::new_file::Part;
+use super::new_file::Writer;
 use super::{Committed, NewFile};
 use crate::sys::{AlignedBuffer, Fd, HAS_SPLICE, Kernel};
 
@@ -68,7 +68,7 @@ impl Saving {
         when_whole: WhenWhole,
         splice_after: u64,
     ) -> Saving {
-        let in_memory = file.part.in_memory;
+        let in_memory = file.writer.in_memory;
         let splice_from = match left {
             None if HAS_SPLICE && in_memory => splice_after,
             Some(left) if HAS_SPLICE && in_memory && left >= splice_after => 0,
@@ -89,7 +89,7 @@ impl Saving {
 
     /// Whether the file is in memory, so that the reactor writes it without waiting for a disk.
     pub(crate) fn is_in_memory(&self) -> bool {
-        self.file.part.in_memory
+        self.file.writer.in_memory
     }
 
     /// Whether the file needs more than `bytes` bytes. One that ends with the stream does not.
@@ -154,7 +154,8 @@ impl Saving {
     /// Makes the next batch: what was gathered, followed by `body`.
     fn batch(&mut self, body: Option<Body>, last: bool) -> Batch {
         let head = std::mem::take(&mut self.gathered);
-        let batch = Batch { part: self.file.part.clone(), offset: self.offset, head, body, last };
+        let batch =
+            Batch { writer: self.file.writer.clone(), offset: self.offset, head, body, last };
         self.offset += batch.len();
         self.writing += 1;
         batch
@@ -167,7 +168,7 @@ impl Saving {
         batch: &Finished,
         result: io::Result<Option<Committed>>,
     ) -> bool {
-        if Arc::as_ptr(&self.file.part) != batch.part.as_ptr() {
+        if Arc::as_ptr(&self.file.writer) != batch.writer.as_ptr() {
             return false;
         }
         self.writing -= 1;
@@ -201,7 +202,7 @@ impl Saving {
             return Need::MissingInput;
         }
         // What is kept of an interrupted upload must have no gaps.
-        let most = if self.file.part.is_resumable() { 1 } else { most };
+        let most = if self.file.writer.is_resumable() { 1 } else { most };
         // The file gets its name only after all of it was written.
         if self.writing >= most.max(1) || whole && self.writing > 0 {
             return Need::Worker;
@@ -227,13 +228,13 @@ impl Saving {
 
     /// The length of the file once all batches are written, and what keeps it open.
     pub(crate) fn descriptors(&self) -> (u64, impl Send + 'static) {
-        (self.file.len.max(self.offset), self.file.part.clone())
+        (self.file.len.max(self.offset), self.file.writer.clone())
     }
 }
 
 /// A piece of a file for a worker to write.
 pub(crate) struct Batch {
-    part: Arc<Part>,
+    writer: Arc<Writer>,
     offset: u64,
     /// Bytes that came in small pieces.
     head: Vec<u8>,
@@ -264,7 +265,7 @@ impl Batch {
     ) -> (Finished, io::Result<Option<Committed>>) {
         let result = kernel.and_then(|kernel| self.write(kernel));
         let finished = Finished {
-            part: Arc::downgrade(&self.part),
+            writer: Arc::downgrade(&self.writer),
             len: self.len(),
             memory: self.memory(),
             buffer: self.body.map(|(buffer, _)| buffer),
@@ -274,18 +275,18 @@ impl Batch {
 
     fn write(&self, kernel: &Kernel) -> io::Result<Option<Committed>> {
         let mut offset = self.offset;
-        self.part.write(kernel, &self.head, &mut offset)?;
+        self.writer.write(kernel, &self.head, &mut offset)?;
         if let Some((buffer, part)) = &self.body {
-            self.part.write(kernel, &buffer[part.clone()], &mut offset)?;
+            self.writer.write(kernel, &buffer[part.clone()], &mut offset)?;
         }
-        if self.last { self.part.commit(kernel).map(Some) } else { Ok(None) }
+        if self.last { self.writer.commit(kernel).map(Some) } else { Ok(None) }
     }
 }
 
 /// The rest of a batch after a worker has written it.
 pub(crate) struct Finished {
     /// The file that it was of. It does not keep the file open: the reactor would then close it.
-    part: Weak<Part>,
+    writer: Weak<Writer>,
     len: u64,
     /// The memory that the batch held, in bytes.
     pub(crate) memory: usize,
@@ -338,11 +339,11 @@ mod tests {
         let dir = Dir::open_root(&Kernel::Os, place.path()).unwrap();
         let file = dir.create("a", &CreateOptions::default()).unwrap();
         let mut saving = Saving::new(file, None, WhenWhole::Commit, u64::MAX);
-        let part = Arc::downgrade(&saving.file.part);
+        let writer = Arc::downgrade(&saving.file.writer);
         let batch = saving.take_buffer((AlignedBuffer::new(10), 0..10));
         drop(saving);
-        assert!(part.upgrade().is_some());
+        assert!(writer.upgrade().is_some());
         let _for_the_reactor = batch.finish(Ok(&Kernel::Os));
-        assert!(part.upgrade().is_none());
+        assert!(writer.upgrade().is_none());
     }
 }

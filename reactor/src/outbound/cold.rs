@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::core::{ConnId, Core, Part};
+use crate::core::{ConnId, Core, QueuedRegion};
 use crate::time::deadlines;
 
 #[cfg(all(test, feature = "testing", target_os = "linux"))]
@@ -33,9 +33,9 @@ fn start_reads(core: &mut Core) {
     while core.cold.running < MOST_READS
         && let Some((id, bytes)) = core.cold.waiting.pop_front()
     {
-        let Some(part) = waiting_part(core, id) else { continue };
-        let (file, offset) = (part.file.share(), part.offset);
-        let unreported = part.file.is_unreported();
+        let Some(region) = waiting_region(core, id) else { continue };
+        let (file, offset) = (region.file.share(), region.offset);
+        let unreported = region.file.is_unreported();
         core.cold.running += 1;
         let ledger = core.ledger_of(id.index);
         ledger.cold_reads += 1;
@@ -69,8 +69,8 @@ fn done(core: &mut Core, id: ConnId, bytes: usize, read: io::Result<io::Result<(
 /// A window was read for a connection, which may be gone by now. Its idle and write-stall deadlines
 /// start again.
 fn resume(core: &mut Core, id: ConnId, bytes: usize) {
-    let Some(part) = waiting_part(core, id) else { return };
-    part.note_warmed(bytes);
+    let Some(region) = waiting_region(core, id) else { return };
+    region.note_warmed(bytes);
     if let Some(queue) = &mut core[id.index].outbound {
         queue.waits_for_disk = false;
     }
@@ -79,7 +79,7 @@ fn resume(core: &mut Core, id: ConnId, bytes: usize) {
 }
 
 /// The region at the front of a connection's queue, if the queue waits for a disk.
-fn waiting_part(core: &mut Core, id: ConnId) -> Option<&mut Part> {
+fn waiting_region(core: &mut Core, id: ConnId) -> Option<&mut QueuedRegion> {
     let c = core.get_mut(id.index).filter(|c| c.generation == id.generation)?;
-    c.outbound.as_mut().filter(|queue| queue.waits_for_disk)?.part(0)
+    c.outbound.as_mut().filter(|queue| queue.waits_for_disk)?.region(0)
 }

@@ -45,8 +45,8 @@ impl Front {
                 break;
             }
             match segment {
-                Segment::File(part) => {
-                    (front.file_left, front.residency) = (part.left(), part.residency());
+                Segment::File(region) => {
+                    (front.file_left, front.residency) = (region.left(), region.residency());
                     break;
                 }
                 Segment::Pipe { left, .. } => {

@@ -213,11 +213,11 @@ fn agrees(queue: &mut Queue, list: &[Byte], limits: &Limits) -> Result<(), TestC
     match list.get(sent.len()) {
         Some(&Byte::File { offset, left }) => {
             prop_assert_eq!(front.file_left, left);
-            prop_assert_eq!(queue.part(front.pieces).map(|part| part.offset), Some(offset));
+            prop_assert_eq!(queue.region(front.pieces).map(|region| region.offset), Some(offset));
         }
         _ => {
             prop_assert_eq!(front.file_left, 0);
-            prop_assert!(queue.part(front.pieces).is_none());
+            prop_assert!(queue.region(front.pieces).is_none());
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use super::plan::SCRATCH;
 use super::{Action, Front, MAX_PIECES, plan};
 use crate::core::transport::{Error, Layer, SEALED};
-use crate::core::{ColdFiles, Ledger, Limits, Part, Pool, Quantum, Queue};
+use crate::core::{ColdFiles, Ledger, Limits, Pool, Quantum, Queue, QueuedRegion};
 use crate::sys::{AlignedBuffer, Fd, Kernel, KeyFor, More};
 
 /// How a flush ended.
@@ -121,14 +121,14 @@ impl Wire<'_> {
                 return self.send_pieces(queue, front, read, More::No);
             }
             Action::Probe { bytes } => {
-                self.probe(part(queue, front.pieces)?, bytes);
+                self.probe(region(queue, front.pieces)?, bytes);
                 return Ok(None);
             }
             Action::Sendfile { bytes } => {
-                let (part, bytes) = (part(queue, 0)?, bytes.min(self.most));
+                let (region, bytes) = (region(queue, 0)?, bytes.min(self.most));
                 self.ledger.sendfile_calls += 1;
                 let count =
-                    self.kernel.sendfile(self.socket, part.file.fd(), part.offset, bytes)?;
+                    self.kernel.sendfile(self.socket, region.file.fd(), region.offset, bytes)?;
                 self.ledger.sendfile_bytes += count as u64;
                 (count, bytes)
             }
@@ -214,17 +214,17 @@ impl Wire<'_> {
         if self.scratch.is_empty() {
             *self.scratch = AlignedBuffer::new(SCRATCH);
         }
-        let part = part(queue, front.pieces)?;
-        let (file, buffer) = (part.file.fd(), &mut self.scratch[..bytes]);
+        let region = region(queue, front.pieces)?;
+        let (file, buffer) = (region.file.fd(), &mut self.scratch[..bytes]);
         self.ledger.file_reads += 1;
         if !nowait {
-            return self.kernel.read_at(file, buffer, part.offset).map(Some);
+            return self.kernel.read_at(file, buffer, region.offset).map(Some);
         }
-        match self.kernel.read_nowait(file, buffer, part.offset) {
+        match self.kernel.read_nowait(file, buffer, region.offset) {
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Unsupported) =>
             {
-                self.judge(part, bytes, &error);
+                self.judge(region, bytes, &error);
                 Ok(None)
             }
             result => result.map(Some),
@@ -234,8 +234,8 @@ impl Wire<'_> {
     /// Checks whether the next bytes of a region are in memory, by their last byte and, unless the
     /// bytes before them were in memory, by their first. Both are needed: pages enter and leave
     /// memory in any order.
-    fn probe(&mut self, part: &mut Part, bytes: usize) {
-        let file = part.file.fd();
+    fn probe(&mut self, region: &mut QueuedRegion, bytes: usize) {
+        let file = region.file.fd();
         let mut look = |at: u64| {
             loop {
                 self.ledger.probes += 1;
@@ -245,24 +245,24 @@ impl Wire<'_> {
                 }
             }
         };
-        let begins = if part.continues() { Ok(1) } else { look(part.offset) };
-        match begins.and_then(|_| look(part.offset.saturating_add(bytes as u64 - 1))) {
-            Ok(_) => part.note_resident(bytes),
-            Err(error) => self.judge(part, bytes, &error),
+        let begins = if region.continues() { Ok(1) } else { look(region.offset) };
+        match begins.and_then(|_| look(region.offset.saturating_add(bytes as u64 - 1))) {
+            Ok(_) => region.note_resident(bytes),
+            Err(error) => self.judge(region, bytes, &error),
         }
     }
 
     /// Records what an error says about the next bytes of a region, which could not be read without
     /// blocking.
-    fn judge(&self, part: &mut Part, bytes: usize, error: &io::Error) {
+    fn judge(&self, region: &mut QueuedRegion, bytes: usize, error: &io::Error) {
         let may_wait = self.limits.cold_files == ColdFiles::WarmIfReported;
         match error.kind() {
-            ErrorKind::WouldBlock => part.note_cold(),
-            ErrorKind::Unsupported if !part.file.find_out() && !may_wait => {
-                part.note_unreported(bytes);
+            ErrorKind::WouldBlock => region.note_cold(),
+            ErrorKind::Unsupported if !region.file.find_out() && !may_wait => {
+                region.note_unreported(bytes);
             }
             // After another error, the call that needs these bytes will fail in the same way.
-            _ => part.note_resident(bytes),
+            _ => region.note_resident(bytes),
         }
     }
 }
@@ -337,6 +337,6 @@ fn transmit_record(
     }
 }
 
-fn part(queue: &mut Queue, pieces: usize) -> io::Result<&mut Part> {
-    queue.part(pieces).ok_or_else(|| io::Error::other("no file region where one was planned"))
+fn region(queue: &mut Queue, pieces: usize) -> io::Result<&mut QueuedRegion> {
+    queue.region(pieces).ok_or_else(|| io::Error::other("no file region where one was planned"))
 }

@@ -16,7 +16,7 @@ pub enum Residency {
 
 /// The rest of a region that is being sent. Its offset counts only bytes that the socket has taken:
 /// what a socket refuses is read again.
-pub(crate) struct Part {
+pub(crate) struct QueuedRegion {
     pub(crate) file: File,
     pub(crate) offset: u64,
     left: u64,
@@ -26,10 +26,10 @@ pub(crate) struct Part {
     cold: bool,
 }
 
-impl Part {
-    pub(crate) fn new(Region { file, offset, len }: Region) -> Part {
+impl QueuedRegion {
+    pub(crate) fn new(Region { file, offset, len }: Region) -> QueuedRegion {
         let resident_to = if file.is_in_memory() { u64::MAX } else { 0 };
-        Part { file, offset, left: len, resident_to, cold: false }
+        QueuedRegion { file, offset, left: len, resident_to, cold: false }
     }
 
     /// Bytes left to send.
