@@ -79,15 +79,15 @@ fn block(core: &mut Core, index: u32) -> Arrival {
 
 /// Sets where a connection's next bytes go, beginning with the unread ones.
 pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
-    stop_for_hand_over(core, index);
+    stop_relay_or_exact(core, index);
     stop_saving(core, index);
     core.special(index).strategy = strategy;
     core.request(index, Flags::REVISIT_INPUT);
 }
 
-/// Ends a relay or a request before a connection goes to another handler. A file that is being
-/// received goes on.
-pub(crate) fn stop_for_hand_over(core: &mut Core, index: u32) {
+/// Ends a relay, or a request for an exact number of bytes. A file that is being received goes on:
+/// it stays with a connection that is handed over.
+pub(crate) fn stop_relay_or_exact(core: &mut Core, index: u32) {
     stop_relaying(core, index);
     exact::stop(core, index);
 }

@@ -131,7 +131,7 @@ fn boxed<H: Handler>(handler: H) -> Box<dyn Dispatch> {
 
 /// Moves a connection to another handler, which starts as with a new connection.
 fn change_hands(core: &mut Core, index: u32, handler: u8) {
-    inbound::stop_for_hand_over(core, index);
+    inbound::stop_relay_or_exact(core, index);
     let draining = core.is_draining();
     let c = &mut core[index];
     (c.handler, c.deadline) = (handler, 0);
