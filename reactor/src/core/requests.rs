@@ -16,18 +16,18 @@ impl Core {
         if self[index].flags.take(Flags::PAUSED) {
             // The peer could not show before that it is not idle.
             self[index].active = self.tick;
-            self.request(index, Flags::REVISIT_INPUT);
+            self.set_and_schedule(index, Flags::REVISIT_INPUT);
         }
     }
 
-    /// Sets flags that the turn acts on.
-    pub(crate) fn request(&mut self, index: u32, flags: Flags) {
+    /// Sets flags that the turn acts on, and puts the connection on its worklist.
+    pub(crate) fn set_and_schedule(&mut self, index: u32, flags: Flags) {
         self[index].flags.set(flags);
         self.schedule(index);
     }
 
     pub(crate) fn yield_now(&mut self, index: u32) {
-        self.request(index, Flags::YIELDED.union(Flags::REVISIT_INPUT));
+        self.set_and_schedule(index, Flags::YIELDED.union(Flags::REVISIT_INPUT));
     }
 
     /// Closes a connection once its queue is empty. One that is being established is given up,

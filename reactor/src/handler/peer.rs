@@ -65,7 +65,7 @@ impl Peer<'_> {
     /// Shuts down the sending side once the queue is empty (`SHUT_WR`); reading continues. Nothing
     /// more can be sent. The connection closes when the peer has shut down its sending side too.
     pub fn shutdown(&mut self) {
-        self.with(|core, index| core.request(index, Flags::OUTPUT_CLOSED));
+        self.with(|core, index| core.set_and_schedule(index, Flags::OUTPUT_CLOSED));
     }
 
     /// Closes once the queue is empty. No more input is delivered. The descriptor lingers, within
@@ -85,7 +85,7 @@ impl Peer<'_> {
     /// part of the output, to record that a response has been sent, or to make another connection's
     /// session notice a change.
     pub fn request_drain(&mut self) {
-        self.with(|core, index| core.request(index, Flags::DRAIN_REQUESTED));
+        self.with(|core, index| core.set_and_schedule(index, Flags::DRAIN_REQUESTED));
     }
 
     /// Sets the connection's own deadline to `after` from [`Turn::now`](crate::Turn::now). `None`

@@ -97,7 +97,7 @@ fn next_need(core: &mut Core, index: u32) -> Option<Need> {
 fn go_on(core: &mut Core, index: u32) {
     core.special(index).blocked = false;
     deadlines::restart_idle(core, index);
-    core.request(index, Flags::REVISIT_INPUT);
+    core.set_and_schedule(index, Flags::REVISIT_INPUT);
 }
 
 pub(super) fn step(core: &mut Core, buffer: &mut AlignedBuffer, index: u32) -> Arrival {

@@ -82,7 +82,7 @@ pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
     stop_relay_or_exact(core, index);
     stop_saving(core, index);
     core.special(index).strategy = strategy;
-    core.request(index, Flags::REVISIT_INPUT);
+    core.set_and_schedule(index, Flags::REVISIT_INPUT);
 }
 
 /// Ends a relay, or a request for an exact number of bytes. A file that is being received goes on:

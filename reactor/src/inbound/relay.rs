@@ -47,7 +47,7 @@ pub(crate) fn relay(core: &mut Core, index: u32, to: ConnId, count: Option<u64>)
         && !release_part(core, earlier.index)
     {
         stop_relaying(core, earlier.index);
-        core.request(earlier.index, Flags::REVISIT_INPUT);
+        core.set_and_schedule(earlier.index, Flags::REVISIT_INPUT);
     }
     core.special(to.index).feeder = Some(me);
 }
@@ -102,7 +102,7 @@ fn forget_source(core: &mut Core, index: u32) {
         special.feeder = None;
     }
     if is_full {
-        core.request(index, Flags::FULL);
+        core.set_and_schedule(index, Flags::FULL);
     }
     core.recycle_special(index);
 }
@@ -113,7 +113,7 @@ fn release_part(core: &mut Core, index: u32) -> bool {
     let is_part = left(core, index).is_some();
     if is_part {
         core.special(index).blocked = false;
-        core.request(index, Flags::REVISIT_INPUT);
+        core.set_and_schedule(index, Flags::REVISIT_INPUT);
     }
     is_part
 }
@@ -190,7 +190,7 @@ fn pass_end(core: &mut Core, index: u32, to: u32) {
         core.fail(to, Reason::RelayLost);
     } else {
         core[index].flags.clear(Flags::OWES_EOF);
-        core.request(to, Flags::OUTPUT_CLOSED);
+        core.set_and_schedule(to, Flags::OUTPUT_CLOSED);
         deadlines::restart_idle(core, index);
         deadlines::restart_idle(core, to);
     }
