@@ -58,6 +58,17 @@ const _: () = assert!(size_of::<Connection>() <= 72);
 const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>());
 
 /// The phase of a connection's life. It only moves down this list.
+///
+/// | phase | `send` accepts bytes | queued bytes are sent | input is |
+/// |---|---|---|---|
+/// | `Connecting` | yes | no | left in the socket |
+/// | `Handshake` | yes | no | for the transport |
+/// | `Open` | until its output is closed | yes | delivered |
+/// | `Open`, but [lost](Connection::is_lost) | no | they were dropped | delivered until its end |
+/// | `Closing` | no | yes | left in the socket |
+/// | `Ended`, `Failed` | no | no | left in the socket |
+/// | `Lingering` | no | no | discarded |
+/// | `Gone` | no | no | |
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Phase {
     /// Being established. Bytes to send are accepted.
@@ -127,6 +138,17 @@ impl Connection {
     /// Whether a send has failed, so that the connection ends once its input has been delivered.
     pub(crate) fn is_lost(&self) -> bool {
         self.phase == Phase::Open && self.reason == Reason::Reset
+    }
+
+    /// Makes an open connection a lost one. Its queue has been dropped.
+    pub(super) fn mark_lost(&mut self) {
+        self.reason = Reason::Reset;
+        if self.flags.take(Flags::FULL) {
+            self.flags.set(Flags::REVISIT_INPUT);
+        }
+        self.flags.set(Flags::OUTPUT_CLOSED.union(Flags::SHUT_WR_DONE).union(Flags::STOPS_SHORT));
+        // The last event may have been before the loss.
+        self.ready = self.ready.union(Ready::READ);
     }
 
     /// Whether there may be more input to deliver. Whatever arrived before a loss, the socket has.

@@ -5,7 +5,6 @@ use std::io;
 
 use super::transport::Error;
 use super::{Core, Flags, Phase, Reason};
-use crate::sys::Ready;
 
 impl Core {
     pub(crate) fn pause(&mut self, index: u32) {
@@ -91,13 +90,7 @@ impl Core {
         log::debug!("{}: connection lost: {error}", self.describe(index));
         self.drop_queue(index);
         let c = &mut self.connections[index as usize];
-        c.reason = Reason::Reset;
-        if c.flags.take(Flags::FULL) {
-            c.flags.set(Flags::REVISIT_INPUT);
-        }
-        c.flags.set(Flags::OUTPUT_CLOSED.union(Flags::SHUT_WR_DONE).union(Flags::STOPS_SHORT));
-        // The last event may have been before the loss.
-        c.ready = c.ready.union(Ready::READ);
+        c.mark_lost();
         if let Some(layer) = c.layer() {
             self.pool.give(std::mem::take(&mut layer.outgoing));
         }
