@@ -7,7 +7,7 @@ use super::attempt::resolved;
 use crate::core::{Core, Then};
 use crate::sys::{Kernel, look_up};
 use crate::threads::handle::Handle;
-use crate::threads::workers::{Kind, Workers};
+use crate::threads::workers::{JobKind, Workers};
 
 /// Looks up the names for all connections that wait for it. Each answer is posted to `reply`. A
 /// lookup that the workers refuse fails with `QuotaExceeded`.
@@ -22,7 +22,7 @@ pub(crate) fn submit(core: &mut Core, workers: &Workers, reply: &Handle<Then>) {
         match &core.kernel {
             Kernel::Os => {
                 let look_up = move |name: Box<str>| answer(look_up(&name, port));
-                if let Err((error, _)) = workers.submit(Kind::Lookup, name, look_up, reply) {
+                if let Err((error, _)) = workers.submit(JobKind::Lookup, name, look_up, reply) {
                     resolved(core, id, Err(io::Error::new(ErrorKind::QuotaExceeded, error)));
                 }
             }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::handle::Handle;
-use super::workers::{Kind, Workers};
+use super::workers::{JobKind, Workers};
 use crate::core::{Core, Job, Then};
 use crate::sys::Kernel;
 
@@ -14,7 +14,7 @@ pub(crate) fn submit(core: &mut Core, workers: &Workers, reply: &Handle<Then>) {
         match &core.kernel {
             Kernel::Os => {
                 let run = |job: Job| job(Ok(&Kernel::Os));
-                if let Err((error, job)) = workers.submit(Kind::DiskJob, job, run, reply) {
+                if let Err((error, job)) = workers.submit(JobKind::DiskJob, job, run, reply) {
                     job(Err(io::Error::other(error)))(core);
                 }
             }

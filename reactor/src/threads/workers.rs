@@ -123,7 +123,7 @@ impl Workers {
     }
 
     fn of(limits: WorkersLimits) -> Workers {
-        let pool = Pool { queue: Mutex::default(), changed: Condvar::new(), limits };
+        let pool = ThreadPool { queue: Mutex::default(), changed: Condvar::new(), limits };
         Workers(Arc::new(Owner(Arc::new(pool))))
     }
 
@@ -146,27 +146,27 @@ impl Workers {
     {
         #[cfg(feature = "testing")]
         if self.0.0.limits.threads == 0 {
-            attempt(|| {
+            run_caught(|| {
                 // No other thread could make room.
                 let posted = reply.post(job());
                 assert!(!matches!(posted, Err(PostError::Full(_))), "a result and no room for it");
             });
             return Ok(());
         }
-        self.submit(Kind::Job, job, |job| job(), reply).map_err(|(error, _)| error)
+        self.submit(JobKind::Job, job, |job| job(), reply).map_err(|(error, _)| error)
     }
 
     /// Queues a job, and starts a thread for it if none is idle. Returns the job with the error.
     pub(crate) fn submit<M: Send + 'static, J: Send + 'static>(
         &self,
-        kind: Kind,
+        kind: JobKind,
         job: J,
         run: impl FnOnce(J) -> M + Send + 'static,
         reply: &Handle<M>,
     ) -> Result<(), (io::Error, J)> {
         let Owner(pool) = &*self.0;
         let mut queue = pool.lock();
-        if kind != Kind::DiskJob && queue.waiting(kind) >= pool.limits.queue {
+        if kind != JobKind::DiskJob && queue.waiting(kind) >= pool.limits.queue {
             let error = io::Error::new(io::ErrorKind::QuotaExceeded, "worker queue is full");
             return Err((error, job));
         }
@@ -183,7 +183,7 @@ impl Workers {
         }
         let reply = reply.clone();
         // A pool that a reactor has replaced or left ends when its disk jobs are done.
-        let pool_in_use = (kind == Kind::DiskJob).then(|| self.clone());
+        let pool_in_use = (kind == JobKind::DiskJob).then(|| self.clone());
         let run = move || {
             if let Err(PostError::Stopped(_)) = reply.0.post_when_there_is_room(run(job)) {
                 log::debug!("dropped the result of a worker's job: its reactor has stopped");
@@ -210,7 +210,7 @@ impl fmt::Debug for Workers {
 }
 
 /// Ends the pool when it is dropped. The threads hold the pool, but not this.
-struct Owner(Arc<Pool>);
+struct Owner(Arc<ThreadPool>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
@@ -226,14 +226,14 @@ impl Drop for Owner {
 }
 
 /// Runs a job, and survives its panic.
-fn attempt(job: impl FnOnce()) {
+fn run_caught(job: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(job)).is_err() {
         log::error!("a job panicked on a worker thread; it has no result");
     }
 }
 
-struct Pool {
-    queue: Mutex<Queue>,
+struct ThreadPool {
+    queue: Mutex<JobQueue>,
     /// Notified when a job is queued, and when the pool ends.
     changed: Condvar,
     limits: WorkersLimits,
@@ -241,7 +241,7 @@ struct Pool {
 
 /// The purpose of a job.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum JobKind {
     /// The program. [`WorkersLimits::queue`] bounds how many wait.
     Job,
     /// A reactor's files, which bound their number.
@@ -253,9 +253,9 @@ pub(crate) enum Kind {
 
 /// The jobs that wait, and what the threads do.
 #[derive(Default)]
-struct Queue {
+struct JobQueue {
     /// In the order in which they came.
-    jobs: VecDeque<(Kind, Box<dyn FnOnce() + Send>)>,
+    jobs: VecDeque<(JobKind, Box<dyn FnOnce() + Send>)>,
     threads: usize,
     /// How many threads run a job.
     running: usize,
@@ -264,35 +264,35 @@ struct Queue {
     ended: bool,
 }
 
-impl Queue {
+impl JobQueue {
     /// How many jobs wait that share a bound with those of this kind.
-    fn waiting(&self, kind: Kind) -> usize {
-        let is_alike = |other| (other == Kind::Lookup) == (kind == Kind::Lookup);
+    fn waiting(&self, kind: JobKind) -> usize {
+        let is_alike = |other| (other == JobKind::Lookup) == (kind == JobKind::Lookup);
         self.jobs.iter().filter(|(other, _)| is_alike(*other)).count()
     }
 
     /// Takes the oldest job that may run now.
-    fn next(&mut self, limits: &WorkersLimits) -> Option<(Kind, Box<dyn FnOnce() + Send>)> {
+    fn next(&mut self, limits: &WorkersLimits) -> Option<(JobKind, Box<dyn FnOnce() + Send>)> {
         let may_look_up = self.looking_up < (limits.threads / 2).max(1);
-        let at = self.jobs.iter().position(|(kind, _)| may_look_up || *kind != Kind::Lookup)?;
+        let at = self.jobs.iter().position(|(kind, _)| may_look_up || *kind != JobKind::Lookup)?;
         let (kind, run) = self.jobs.remove(at)?;
         self.running += 1;
-        self.looking_up += usize::from(kind == Kind::Lookup);
+        self.looking_up += usize::from(kind == JobKind::Lookup);
         Some((kind, run))
     }
 }
 
-impl Pool {
+impl ThreadPool {
     /// Runs jobs until the pool ends.
     fn work(&self) {
         let mut queue = self.lock();
         loop {
             if let Some((kind, run)) = queue.next(&self.limits) {
                 drop(queue);
-                attempt(run);
+                run_caught(run);
                 queue = self.lock();
                 queue.running -= 1;
-                queue.looking_up -= usize::from(kind == Kind::Lookup);
+                queue.looking_up -= usize::from(kind == JobKind::Lookup);
             } else if queue.ended {
                 return;
             } else {
@@ -301,7 +301,7 @@ impl Pool {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, JobQueue> {
         // Nothing that can panic between two changes runs under the lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -29,7 +29,7 @@ impl Bench {
     }
 
     /// Submits a job that says its name and ends when the sender is dropped.
-    fn submit(&self, kind: Kind, name: &'static str) -> Sender<()> {
+    fn submit(&self, kind: JobKind, name: &'static str) -> Sender<()> {
         let (open, gate) = channel();
         let begin = self.begin.clone();
         let run = move |gate: Receiver<()>| {
@@ -44,7 +44,7 @@ impl Bench {
         self.begun.recv_timeout(NEVER).expect("a job that begins")
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, JobQueue> {
         self.workers.0.0.lock()
     }
 }
@@ -61,14 +61,14 @@ fn wait_until(mut is_so: impl FnMut() -> bool) {
 #[test]
 fn lookups_take_half_of_the_threads_and_other_jobs_overtake_those_that_wait() {
     let bench = Bench::new(2);
-    let first = bench.submit(Kind::Lookup, "first lookup");
+    let first = bench.submit(JobKind::Lookup, "first lookup");
     assert_eq!(bench.next(), "first lookup");
-    let second = bench.submit(Kind::Lookup, "second lookup");
-    let job = bench.submit(Kind::Job, "job");
+    let second = bench.submit(JobKind::Lookup, "second lookup");
+    let job = bench.submit(JobKind::Job, "job");
     assert_eq!(bench.next(), "job");
     drop(job);
     wait_until(|| bench.queue().running == 1);
-    assert_eq!(bench.queue().waiting(Kind::Lookup), 1, "a thread is idle, and not for a lookup");
+    assert_eq!(bench.queue().waiting(JobKind::Lookup), 1, "a thread is idle, and not for a lookup");
     drop(first);
     assert_eq!(bench.next(), "second lookup");
     drop(second);
@@ -77,7 +77,7 @@ fn lookups_take_half_of_the_threads_and_other_jobs_overtake_those_that_wait() {
 #[test]
 fn one_thread_runs_jobs_and_lookups_in_the_order_in_which_they_came() {
     let bench = Bench::new(1);
-    let (job, lookup) = (Kind::Job, Kind::Lookup);
+    let (job, lookup) = (JobKind::Job, JobKind::Lookup);
     let kinds = [(job, "1"), (lookup, "2"), (job, "3"), (lookup, "4")];
     let gates = kinds.map(|(kind, name)| bench.submit(kind, name));
     for (gate, (_, name)) in gates.into_iter().zip(kinds) {
@@ -89,20 +89,20 @@ fn one_thread_runs_jobs_and_lookups_in_the_order_in_which_they_came() {
 #[test]
 fn a_full_queue_refuses_jobs_and_lookups_but_no_disk_job() {
     let bench = Bench::new(1);
-    let _first = bench.submit(Kind::Job, "first");
+    let _first = bench.submit(JobKind::Job, "first");
     bench.next();
-    for kind in [Kind::Job, Kind::Lookup] {
+    for kind in [JobKind::Job, JobKind::Lookup] {
         let _waiting = [(); 3].map(|()| bench.submit(kind, "waiting"));
         let (error, ()) = bench.workers.submit(kind, (), |()| (), &bench.reply).unwrap_err();
         assert_eq!(error.to_string(), "worker queue is full");
     }
-    drop(bench.submit(Kind::DiskJob, "disk job"));
+    drop(bench.submit(JobKind::DiskJob, "disk job"));
 }
 
 #[test]
 fn idle_threads_end_with_their_pool() {
     let bench = Bench::new(3);
-    let gates = [(); 3].map(|()| bench.submit(Kind::Job, "job"));
+    let gates = [(); 3].map(|()| bench.submit(JobKind::Job, "job"));
     gates.iter().for_each(|_| assert_eq!(bench.next(), "job"));
     drop(gates);
     wait_until(|| bench.queue().running == 0);
@@ -145,9 +145,9 @@ fn thread_of(job: &Receiver<Option<String>>, reactor: &mut Reactor) -> Option<St
 fn a_disk_job_waits_for_a_thread_of_a_busy_pool() {
     let bench = Bench::new(1);
     let mut reactor = reactor_with(&bench.workers);
-    let first = bench.submit(Kind::Job, "first");
+    let first = bench.submit(JobKind::Job, "first");
     bench.next();
-    let waiting = [(); 3].map(|()| bench.submit(Kind::Job, "waiting"));
+    let waiting = [(); 3].map(|()| bench.submit(JobKind::Job, "waiting"));
     let job = name_thread(&mut reactor.turn.core);
     reactor.turn(Some(Duration::ZERO)).unwrap();
     assert!(job.try_recv().is_err(), "the reactor has done it");
@@ -166,7 +166,7 @@ fn a_reactor_that_was_given_no_pool_makes_one_for_its_first_disk_job() {
 fn a_disk_job_is_done_even_if_its_pool_is_replaced() {
     let bench = Bench::new(1);
     let mut reactor = reactor_with(&bench.workers);
-    let first = bench.submit(Kind::Job, "first");
+    let first = bench.submit(JobKind::Job, "first");
     bench.next();
     let job = name_thread(&mut reactor.turn.core);
     reactor.turn(Some(Duration::ZERO)).unwrap();
@@ -180,15 +180,15 @@ fn a_disk_job_is_done_even_if_its_pool_is_replaced() {
 fn disk_jobs_and_lookups_go_to_the_same_pool() {
     let bench = Bench::new(1);
     let mut reactor = reactor_with(&bench.workers);
-    let first = bench.submit(Kind::Job, "first");
+    let first = bench.submit(JobKind::Job, "first");
     bench.next();
     let caller = reactor.register(Caller);
     let connector = reactor.connector(caller, &Connect::default()).unwrap();
     reactor.connect(connector, ("localhost", 1), ());
     let job = name_thread(&mut reactor.turn.core);
     reactor.turn(Some(Duration::ZERO)).unwrap();
-    let waiting: Vec<Kind> = bench.queue().jobs.iter().map(|(kind, _)| *kind).collect();
-    assert!(waiting == [Kind::DiskJob, Kind::Lookup]);
+    let waiting: Vec<JobKind> = bench.queue().jobs.iter().map(|(kind, _)| *kind).collect();
+    assert!(waiting == [JobKind::DiskJob, JobKind::Lookup]);
     drop(first);
     assert_eq!(thread_of(&job, &mut reactor).as_deref(), Some("worker"));
 }
