@@ -160,13 +160,13 @@ pub(crate) enum Origin {
     /// Adopted. Other processes may have it open, so its events continue after it is closed.
     Adopted,
     /// Of a server that can pass it to a successor, or has it from its predecessor.
-    Passing(Hold),
+    InCustody(Hold),
 }
 
 impl Origin {
     /// Whether another process accepts the connections in the backlog.
     fn is_elsewhere(&self) -> bool {
-        matches!(self, Origin::Passing(hold) if hold.0.is_elsewhere())
+        matches!(self, Origin::InCustody(hold) if hold.0.is_elsewhere())
     }
 }
 

@@ -140,12 +140,12 @@ impl Restart {
         let copies = opened.sockets.iter().map(copy).collect::<io::Result<_>>()?;
         let file = opened.sockets.iter_mut().find_map(|bound| match &mut bound.origin {
             Origin::Made(file) => file.take(),
-            Origin::Adopted | Origin::Passing(_) => None,
+            Origin::Adopted | Origin::InCustody(_) => None,
         });
         let owner = opened.from.map_or(Owner::ThisProcess, |_| Owner::AnotherProcess);
         let custody = Custody::new(Sockets { file, copies, owner });
         for bound in &mut opened.sockets {
-            bound.origin = Origin::Passing(Hold(custody.clone()));
+            bound.origin = Origin::InCustody(Hold(custody.clone()));
         }
         self.served.extend(opened.from);
         self.listeners.push((kind, custody));
