@@ -10,14 +10,16 @@ mod opening;
 mod payload;
 mod peer;
 mod receive;
+mod registered;
 pub(crate) mod slow;
 mod turn;
 
 pub use context::Context;
 pub use payload::Payload;
 pub use peer::Peer;
-pub(crate) use receive::{Delivery, FOREIGN, Registered, store};
+pub(crate) use receive::{Delivery, FOREIGN};
 pub use receive::{Receive, Sessions};
+pub(crate) use registered::Registered;
 pub(crate) use turn::HandOver;
 pub use turn::Turn;
 

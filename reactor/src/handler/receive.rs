@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::{Context, Handler, Turn, slow};
+use super::registered::store;
+use super::{Context, Handler, Registered, Turn, slow};
 use crate::core::{ConnId, HandlerId, NO_SESSION, type_name};
 use crate::outbound;
 
@@ -209,25 +210,6 @@ impl<S, T> Store<T> for Mapped<'_, S, T> {
     fn get(&mut self, turn: &mut Turn, index: u32) -> Option<&mut T> {
         self.whole.get(turn, index).map(self.part)
     }
-}
-
-/// Stores the session that came with a connection, when it is first needed.
-#[cold]
-pub(crate) fn store<'a, S: 'static>(
-    sessions: &'a mut Slab<S>,
-    turn: &mut Turn,
-    index: u32,
-) -> Option<&'a mut S> {
-    let session = turn.take_session(index)?;
-    let entry = sessions.vacant_entry();
-    turn.core[index].slot = entry.key() as u32;
-    Some(entry.insert(session))
-}
-
-/// A handler with its sessions.
-pub(crate) struct Registered<H: Handler> {
-    pub(crate) handler: H,
-    pub(crate) sessions: Slab<H::Session>,
 }
 
 impl<H: Handler> Registered<H> {

@@ -3,14 +3,12 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use slab::Slab;
-
 use crate::core::{
     ConnId, Connection, Core, Flags, HandlerId, NO_SESSION, Reason, Timeout, type_name,
 };
 use crate::fs::{NotSaved, Saved};
 use crate::handler::{
-    Context, Delivery, FOREIGN, HandOver, Handler, Input, Payload, Registered, Turn, slow, store,
+    Context, Delivery, FOREIGN, HandOver, Handler, Input, Payload, Registered, Turn, slow,
 };
 use crate::inbound;
 
@@ -126,7 +124,7 @@ impl Handlers {
 }
 
 fn boxed<H: Handler>(handler: H) -> Box<dyn Dispatch> {
-    Box::new(Registered { handler, sessions: Slab::new() })
+    Box::new(Registered::new(handler))
 }
 
 /// Moves a connection to another handler, which starts as with a new connection.
@@ -153,26 +151,6 @@ fn panicked(turn: &mut Turn, index: u32, handler: &dyn Dispatch, callback: &str)
     let (core, handler) = (&turn.core, handler.name());
     log::error!("{}: {handler}::{callback} panicked; it is closed", core.describe(index));
     turn.core.fail(index, Reason::Panicked);
-}
-
-impl<H: Handler> Registered<H> {
-    /// Makes a callback that takes the session of a connection.
-    #[inline]
-    fn with(
-        &mut self,
-        turn: &mut Turn,
-        index: u32,
-        slot: u32,
-        callback: impl FnOnce(&mut H, &mut Context<'_>, &mut H::Session),
-    ) {
-        let session = match self.sessions.get_mut(slot as usize) {
-            None => store(&mut self.sessions, turn, index),
-            session => session,
-        };
-        if let Some(session) = session {
-            callback(&mut self.handler, &mut Context::new(turn, index), session);
-        }
-    }
 }
 
 impl<H: Handler> Dispatch for Registered<H> {
