@@ -88,7 +88,7 @@ impl Relay {
     ///
     /// # Errors
     /// If the target is text that cannot be parsed; the message says why. Otherwise the same as
-    /// those of [`Reactor::connector`].
+    /// those of [`Turn::connector`](sluicegate_reactor::Turn::connector).
     pub fn register(
         reactor: &mut Reactor,
         to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -125,7 +125,7 @@ impl<C: Choose> Relay<C> {
     /// PROXY protocol header, as with [`register_announcing`](Relay::register_announcing).
     ///
     /// # Errors
-    /// The same as those of [`Reactor::connector`].
+    /// The same as those of [`Turn::connector`](sluicegate_reactor::Turn::connector).
     pub fn choosing(
         reactor: &mut Reactor,
         choose: C,

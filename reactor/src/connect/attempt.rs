@@ -28,13 +28,13 @@ pub(crate) fn start(
 ) -> ConnId {
     let has_stopped = core.has_stopped();
     let connections = &mut core.groups[usize::from(group)];
-    let Some(connect) = connections.connect.as_ref().filter(|_| !has_stopped) else {
+    let Some(connector) = connections.connector.as_ref().filter(|_| !has_stopped) else {
         return ConnId { index: u32::MAX, generation: 0 };
     };
-    let until = tick_after(core.tick, connect.timeout);
-    let room = connections.open < connect.max_connections;
+    let until = tick_after(core.tick, connector.timeout);
+    let room = connections.open < connector.max_connections;
     connections.ledger.connects += 1;
-    let made = match (transport, &connect.transport) {
+    let made = match (transport, &connector.transport) {
         (None, Some(factory)) => factory.make(&target),
         (transport, _) => Ok(transport),
     };
@@ -190,8 +190,8 @@ fn try_next(core: &mut Core, index: u32, why: ErrorKind) {
 
 fn try_address(core: &mut Core, index: u32, address: &Address) -> io::Result<()> {
     let c = &mut core.connections[index as usize];
-    let Some(connect) = &core.groups[usize::from(c.group)].connect else { return Ok(()) };
-    c.socket = core.kernel.start_connect(address, &connect.tcp)?;
+    let Some(connector) = &core.groups[usize::from(c.group)].connector else { return Ok(()) };
+    c.socket = core.kernel.start_connect(address, &connector.tcp)?;
     if address.is_unix() {
         c.flags.set(Flags::STOPS_SHORT);
     }
@@ -199,7 +199,7 @@ fn try_address(core: &mut Core, index: u32, address: &Address) -> io::Result<()>
     // hung up (`epoll(7)`). The token is that of the previous socket, from which no event can come
     // any more.
     core.selector.add(c.socket, token(index, c.generation))?;
-    let soon = tick_after(core.tick, connect.attempt_timeout);
+    let soon = tick_after(core.tick, connector.attempt_timeout);
     if let Some(attempt) = c.special.as_mut().and_then(|special| special.attempt.as_mut()) {
         let last = attempt.left.as_ref().is_some_and(|left| left.as_slice().is_empty());
         let whole = last || is_due(attempt.deadline, soon);

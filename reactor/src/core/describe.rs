@@ -21,7 +21,7 @@ impl Core {
             match (attempt, Endpoints::of(self, index).peer()) {
                 (Some(attempt), _) => write!(f, " to {}", attempt.target)?,
                 (None, Ok(peer)) if group.address.is_some() => write!(f, " from {peer}")?,
-                (None, Ok(peer)) if group.connect.is_some() => write!(f, " to {peer}")?,
+                (None, Ok(peer)) if group.connector.is_some() => write!(f, " to {peer}")?,
                 (None, Ok(peer)) => write!(f, " with {peer}")?,
                 (None, Err(_)) => {}
             }

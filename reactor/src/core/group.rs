@@ -1,7 +1,7 @@
 //! The state that the connections of one listener or connector share: limits, rates and counters.
 
 use super::Connection;
-use super::connect::Connect;
+use super::connect::ConnectorOptions;
 use super::ledger::Ledger;
 use super::limits::Limits;
 use super::meter::{Bucket, SharedBuckets};
@@ -15,7 +15,7 @@ use crate::sys::Address;
 pub(crate) struct Group {
     pub(crate) limits: Limits,
     /// The options of the connector that makes them, if one does.
-    pub(crate) connect: Option<Box<Connect>>,
+    pub(crate) connector: Option<Box<ConnectorOptions>>,
     pub(crate) open: u32,
     /// The peak number.
     pub(crate) peak: u32,

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::{Handler, Turn};
-use crate::connect::{Connector, attempt};
+use crate::connect::{self, Connect, Connector, attempt};
 use crate::core::transport::Transport;
 use crate::core::{ConnId, HandlerId, Limits, Target};
 use crate::listen::listener::{Listener, Source};
@@ -281,6 +281,47 @@ impl Turn {
         Ok(id)
     }
 
+    /// Creates a connector, which a handler uses to connect to remote hosts. It lasts as long as the
+    /// reactor, so one serves for all connections with the same options.
+    ///
+    /// To give a handler its own connector, reserve its id first:
+    ///
+    /// ```
+    /// # use sluicegate_reactor::{Connect, Connector, Context, Handler, Input, Reactor};
+    /// # struct Proxy { upstream: Connector<Proxy> }
+    /// # impl Handler for Proxy {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    /// #         input.take();
+    /// #     }
+    /// # }
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// let proxy = reactor.reserve();
+    /// let upstream = reactor.connector(proxy, &Connect::default())?;
+    /// reactor.install(proxy, Proxy { upstream });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `ErrorKind::QuotaExceeded` if the reactor has had 65,536 listeners and connectors, including
+    /// closed listeners.
+    ///
+    /// # Panics
+    /// If the [`HandlerId`] belongs to another reactor. This is not detected if this reactor has a
+    /// handler of the same type with that number.
+    pub fn connector<H: Handler>(
+        &mut self,
+        handler: HandlerId<H>,
+        connect: &Connect,
+    ) -> io::Result<Connector<H>> {
+        self.assert_known(handler);
+        let group = connect::add(&mut self.core, connect)?;
+        Ok(Connector { group, handler })
+    }
+
     /// Starts to connect, and returns the id of the connection immediately.
     ///
     /// Output sent to that id is queued, and is sent as soon as the connection is established. If
@@ -330,7 +371,7 @@ impl Turn {
         session: H::Session,
     ) -> ConnId {
         let group = self.core.groups.get(usize::from(connector.group));
-        let known = group.is_some_and(|group| group.connect.is_some());
+        let known = group.is_some_and(|group| group.connector.is_some());
         assert!(known && self.knows(connector.handler), "Connector belongs to another reactor");
         let (group, handler) = (connector.group, connector.handler.index);
         let id = attempt::start(&mut self.core, group, handler, target, transport);

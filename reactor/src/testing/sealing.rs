@@ -200,9 +200,9 @@ impl Sealing {
             listener.options.transport = Some(self.server.clone());
         }
         let groups = reactor.turn.core.groups.iter_mut();
-        for connect in groups.filter_map(|group| group.connect.as_mut()) {
+        for connector in groups.filter_map(|group| group.connector.as_mut()) {
             let client = self.client.clone();
-            connect.transport = Some(Factory::new(move |target| match target {
+            connector.transport = Some(Factory::new(move |target| match target {
                 Target::Address(address) => client.make(address),
                 Target::Name(..) => Err("no transport for a name".into()),
             }));

@@ -79,7 +79,7 @@ fn finish(core: &mut Core, index: u32) -> bool {
     let (c, group) = core.pair(index);
     group.handshaking -= 1;
     group.ledger.handshakes += 1;
-    let accepted = group.connect.is_none();
+    let accepted = group.connector.is_none();
     let closes = c.flags.take(Flags::CLOSE_WHEN_CONNECTED);
     c.phase = if closes { Phase::Closing } else { Phase::Open };
     let Some(layer) = c.layer() else { return false };

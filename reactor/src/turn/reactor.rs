@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::dispatch::{Dispatch, Handlers};
 use super::inboxes::Inboxes;
-use crate::connect::{Connect, Connector, resolver};
-use crate::core::{Core, Group, HandlerId};
+use crate::connect::resolver;
+use crate::core::{Core, HandlerId};
 use crate::handler::{Handler, Turn};
 use crate::listen::listener::{LISTENER_BIT, Listener};
 use crate::outbound;
@@ -217,49 +217,6 @@ impl Reactor {
     /// there are dropped, and their connections time out, unless a clone keeps that pool alive.
     pub fn set_workers(&mut self, workers: &Workers) {
         self.workers = workers.clone();
-    }
-
-    /// Creates a connector, which a handler uses to connect to remote hosts.
-    ///
-    /// To give a handler its own connector, reserve its id first:
-    ///
-    /// ```
-    /// # use sluicegate_reactor::{Connect, Connector, Context, Handler, Input, Reactor};
-    /// # struct Proxy { upstream: Connector<Proxy> }
-    /// # impl Handler for Proxy {
-    /// #     type Session = ();
-    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
-    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
-    /// #         input.take();
-    /// #     }
-    /// # }
-    /// # fn main() -> std::io::Result<()> {
-    /// let mut reactor = Reactor::new()?;
-    /// let proxy = reactor.reserve();
-    /// let upstream = reactor.connector(proxy, &Connect::default())?;
-    /// reactor.install(proxy, Proxy { upstream });
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// `ErrorKind::QuotaExceeded` if the reactor has had 65,536 listeners and connectors, including
-    /// closed listeners.
-    ///
-    /// # Panics
-    /// If the [`HandlerId`] belongs to another reactor. This is not detected if this reactor has a
-    /// handler of the same type with that number.
-    pub fn connector<H: Handler>(
-        &mut self,
-        handler: HandlerId<H>,
-        connect: &Connect,
-    ) -> io::Result<Connector<H>> {
-        self.turn.assert_known(handler);
-        let group = self.turn.core.add_group(Group {
-            connect: Some(Box::new(connect.clone())),
-            ..Group::new(connect.limits.clone(), [None, None])
-        })?;
-        Ok(Connector { group, handler })
     }
 
     /// Runs turns until the reactor has stopped. When a [`Stopper`], a signal or a handler asks it

@@ -28,7 +28,7 @@ impl<E: Exchange> Client<E> {
     ///
     /// # Errors
     /// If the origin is text that is not a target; the message says why. Otherwise the same as
-    /// those of [`Reactor::connector`].
+    /// those of [`Turn::connector`](sluicegate_reactor::Turn::connector).
     pub fn new(
         reactor: &mut Reactor,
         origin: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
