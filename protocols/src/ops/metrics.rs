@@ -6,6 +6,9 @@ use super::exposition::{Exposition, Format, Kind};
 use super::sample::{Row, Sample};
 use crate::upstreams::{UpstreamState, UpstreamStatus};
 
+#[cfg(test)]
+mod tests;
+
 /// The classes of status codes.
 pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -174,7 +177,7 @@ const LISTENER_COUNTERS: &[Counters] = &[
         name: "sluicegate_cold_reads",
         help: "Times that a queue waited for a disk.",
         label: "",
-        values: &[("", |ledger| ledger.cold_reads + ledger.cold_unreported)],
+        values: &[("", |ledger| ledger.cold_reads)],
     },
     Counters {
         name: "sluicegate_timeouts",

@@ -167,7 +167,8 @@ pub struct Ledger {
     /// Times that a worker read the part of a region that was not in memory, while its queue
     /// waited.
     pub cold_reads: u64,
-    /// Reads by workers because the file system does not report what is in memory.
+    /// Those of [`cold_reads`](Ledger::cold_reads) on file systems that do not report what is in
+    /// memory.
     pub cold_unreported: u64,
     /// Sends of which the kernel accepted only a part.
     pub short_writes: u64,
