@@ -68,7 +68,7 @@ fn row_37_a_client_gets_the_compressed_file_that_it_prefers() {
 #[test]
 fn row_37_a_compressed_file_that_is_older_than_the_original_is_not_sent() {
     let options = FilesOptions { upload: Some(CreateOptions::default()), ..options() };
-    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+    let mut site = site_with(options, |disk| {
         disk.put_file("/www/a.css", b"old", OLD);
         disk.put_file("/www/a.css.gz", b"old gzip", OLD);
         disk.put_file("/www/b.css", b"new", OLD);

@@ -369,7 +369,7 @@ fn row_29_an_upload_that_does_not_fit_on_the_disk_is_removed() {
         assert_eq!(send(&mut site, whole("/a", body)).status, 507);
         assert_eq!(partials(&mut site), [""; 0]);
         // Also if a worker has written the beginning.
-        let mut site = site_with(FileTransfer::Sendfile, options(), |_| {});
+        let mut site = site_with(options(), |_| {});
         let body = noise(600_000);
         let request = whole("/a", &body);
         lose(&mut site, &request, request.len() - 1);

@@ -52,7 +52,7 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
         Phase::Open | Phase::Closing if send.is_none() && receive.is_none() => {
             idle_time(limits, c).map(|time| tick_after(c.active, time))
         }
-        Phase::Lingering => Some(after(c.active, limits.linger_idle)),
+        Phase::Lingering => Some(tick_after(c.active, limits.linger_idle)),
         _ => None,
     };
     let writes_disk = special.is_some_and(|special| special.waits_for_worker());
