@@ -55,11 +55,14 @@ fn decode(body: &[u8], size: usize) -> Result<Form, FormError> {
     Ok(form)
 }
 
-/// The data of the parts of a valid form: what is between an empty line and the next delimiter. An
-/// incomplete delimiter at the end is not data yet.
+/// The data of the parts of a valid form: what is between an empty line and the next delimiter,
+/// behind the first one. An incomplete delimiter at the end is not data yet.
 fn naive(body: &[u8]) -> Vec<&[u8]> {
     let mut all = Vec::new();
-    let mut rest = body.get(DELIMITER.len() - 2..).unwrap_or_default();
+    let mut rest = match body.strip_prefix(&DELIMITER[2..]) {
+        Some(rest) => rest,
+        None => find(body, DELIMITER).map_or(&body[..0], |at| &body[at + DELIMITER.len()..]),
+    };
     while rest.starts_with(b"\r\n") {
         let Some(end) = find(rest, b"\r\n\r\n") else { break };
         let data = &rest[end + 4..];
