@@ -14,7 +14,8 @@ pub(crate) const COPIED: usize = 4 << 10;
 const MALLOC: usize = 16;
 /// The count of references to [`Bytes`], which is allocated once the value is sent.
 const SHARED: usize = 24 + MALLOC;
-/// What the buffer of a long value has besides, so that the value can begin in the middle of a page.
+/// What the buffer of a long value has besides, so that the value can begin in the middle of a
+/// page.
 const PADDING: usize = 4096;
 
 /// A key, and a value with its `\r\n`.

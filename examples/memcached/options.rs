@@ -38,8 +38,8 @@ pub(crate) struct Options {
     #[arg(short = 'm', long, value_name = "MIB", default_value_t = 64, help_heading = "Cache")]
     #[arg(value_parser = value_parser!(u64).range(1..=1 << 24))]
     memory_limit: u64,
-    /// Maximum length of a value, from 1K to 128M, and at most half of the memory of a thread, which
-    /// is that of -m divided by -t.
+    /// Maximum length of a value, from 1K to 128M, and at most half of the memory of a thread,
+    /// which is that of -m divided by -t.
     #[arg(short = 'I', long, value_name = "SIZE", default_value = "1M", help_heading = "Cache")]
     #[arg(value_parser = value_size)]
     max_value: u64,

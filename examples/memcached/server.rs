@@ -255,8 +255,8 @@ impl Memcached {
         reply.text.clear();
     }
 
-    /// Sends the reply and the complete responses behind it. They are joined, so that the `END` of a
-    /// `get` leaves in the same call as its last value.
+    /// Sends the reply and the complete responses behind it. They are joined, so that the `END` of
+    /// a `get` leaves in the same call as its last value.
     pub(crate) fn send_complete(&mut self, cx: &mut Context<'_>, session: &mut Session) {
         let reply = &mut self.cache.reply;
         while let Some(complete) = session.waiting.next() {

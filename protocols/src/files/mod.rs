@@ -58,8 +58,8 @@
 //! If [`precompressed`](FilesOptions::precompressed) is set, a client that accepts the coding gets
 //! `a.css.br`, `a.css.zst` or `a.css.gz` instead of `a.css`: the one it prefers, or the first in
 //! this order. A compressed file is sent only if the original exists and was not modified later, in
-//! whole seconds: after an upload of `a.css`, the old `a.css.gz` is not sent any more. Compress files
-//! where they are served, or copy them with their modification times.
+//! whole seconds: after an upload of `a.css`, the old `a.css.gz` is not sent any more. Compress
+//! files where they are served, or copy them with their modification times.
 //!
 //! Length, ranges, entity tag and date are those of the file that is sent. If a request asks for
 //! several ranges of a compressed file, the client gets the whole file. If there is a compressed
@@ -98,11 +98,11 @@
 //! If [`archive`](FilesOptions::archive) is set, `?tar` on a directory returns a tar archive of
 //! everything that its listings show, except symbolic links and what the server may not read. The
 //! archive is created while it is sent, so the response has no `Content-Length`. What is removed in
-//! the meantime may be missing. A reactor sends at most 16 archives at a time, and to one client (an
-//! IPv4 address, or a 64-bit IPv6 prefix) at most as many as are left for others: up to 8. Further
-//! requests get 503. If a file shrinks or cannot be opened for another reason, such as
-//! a lack of descriptors, or directories are nested more than 64 levels deep, the connection is
-//! reset and a warning is logged.
+//! the meantime may be missing. A reactor sends at most 16 archives at a time, and to one client
+//! (an IPv4 address, or a 64-bit IPv6 prefix) at most as many as are left for others: up to 8.
+//! Further requests get 503. If a file shrinks or cannot be opened for another reason, such as a
+//! lack of descriptors, or directories are nested more than 64 levels deep, the connection is reset
+//! and a warning is logged.
 //!
 //! # Uploads
 //!
@@ -113,7 +113,8 @@
 //! 403, and so does a path at which there is neither a file nor a directory, such as a device. A
 //! symbolic link is replaced, not followed; a dangling one counts as no file. `If-Match`,
 //! `If-None-Match` and `If-Unmodified-Since` are supported; `Content-Range` gets 400 unless uploads
-//! are [resumable](#resumable-uploads), and `Content-Encoding` gets 415: the coding would be lost. A full disk gets 507. The size is limited by
+//! are [resumable](#resumable-uploads), and `Content-Encoding` gets 415: the coding would be lost.
+//! A full disk gets 507. The size is limited by
 //! [`HttpLimits::body`](crate::http::HttpLimits::body).
 //!
 //! Conditions are evaluated when the request arrives, and again when the file is complete: if two
@@ -164,9 +165,9 @@
 //!
 //! Uploads that were interrupted are kept in a directory in the root,
 //! `.uploads.0000000000000000.part`, which is neither served nor listed. Those that have
-//! [expired](Resume::keep) are removed when the server starts, whenever a resumable upload begins, and
-//! once a minute when another upload begins. An upload that does not fit on the disk is removed at
-//! once. On other file systems mounted beneath the root, uploads are accepted but cannot be
+//! [expired](Resume::keep) are removed when the server starts, whenever a resumable upload begins,
+//! and once a minute when another upload begins. An upload that does not fit on the disk is removed
+//! at once. On other file systems mounted beneath the root, uploads are accepted but cannot be
 //! continued: the offset is always 0. After a power failure, the last bytes of an interrupted
 //! upload may be wrong.
 //!

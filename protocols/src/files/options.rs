@@ -45,7 +45,8 @@ pub struct FilesOptions {
     /// Whether names that begin with a dot are served and listed. Default: no.
     pub hidden: bool,
     /// Whether clients that accept it get the [compressed file](super#compressed-files) next to the
-    /// one they request, unless it is older. Checking a file then takes three more system calls. Default: no.
+    /// one they request, unless it is older. Checking a file then takes three more system calls.
+    /// Default: no.
     pub precompressed: bool,
     /// How long a cached file is served without checking the disk, and how long the path of an
     /// upload is assumed to lead to the same directory. Default 1 s.

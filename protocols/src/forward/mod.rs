@@ -57,8 +57,8 @@
 //!
 //! An origin may close an idle connection just as a request is sent on it. The client sends such a
 //! request [again](crate::http::client::Client::send) on a new connection, unless its method is not
-//! idempotent or its body is streamed: the proxy does not keep what it has passed on, so even a long
-//! PUT gets 502 then. This is rare if the
+//! idempotent or its body is streamed: the proxy does not keep what it has passed on, so even a
+//! long PUT gets 502 then. This is rare if the
 //! [`idle_timeout`](crate::http::client::ClientOptions::idle_timeout) of the client is shorter than
 //! that of the origin.
 //!

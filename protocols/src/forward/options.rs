@@ -18,7 +18,8 @@ use crate::upstreams::UpstreamsOptions;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardOptions {
     /// The options of the connections to the origin. Their
-    /// [`body_timeout`](ClientOptions::body_timeout) also ends a silent connection after an upgrade.
+    /// [`body_timeout`](ClientOptions::body_timeout) also ends a silent connection after an
+    /// upgrade.
     pub client: ClientOptions,
     /// How one of [several origins](super#several-origins) is chosen, and when it is ejected. The
     /// connections of an origin are the requests that it has not answered completely.

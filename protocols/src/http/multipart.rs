@@ -6,8 +6,8 @@
 //!
 //! It is strict where all clients behave alike, and lenient where they differ:
 //!
-//! - Nothing may follow a delimiter on its line. Up to 8 KiB before the first delimiter are ignored,
-//!   and everything after the last one.
+//! - Nothing may follow a delimiter on its line. Up to 8 KiB before the first delimiter are
+//!   ignored, and everything after the last one.
 //! - Lines end with CRLF. Each part has one `Content-Disposition: form-data` with a `name`. All
 //!   other fields except `Content-Type` are ignored, even `Content-Transfer-Encoding`, which is
 //!   obsolete.

@@ -51,8 +51,8 @@ pub fn join(cx: &mut Context<'_>, peer: ConnId) {
     cx.peer(peer).relay_to(me);
 }
 
-/// Connects to a target for each connection that it accepts, and joins the two. `C` [chooses](Choose)
-/// the target; by default there is only one.
+/// Connects to a target for each connection that it accepts, and joins the two. `C`
+/// [chooses](Choose) the target; by default there is only one.
 ///
 /// If the target cannot be reached, or the handshake with it fails, the client's connection is
 /// closed or reset, and a warning is logged, at most once per second. When the reactor stops,

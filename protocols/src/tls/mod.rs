@@ -116,9 +116,9 @@
 //! Clients can resume a session on a new connection, which saves them and the server most of the
 //! work of a handshake. The server keeps no sessions: it sends each client its session as a ticket,
 //! encrypted with a key that all threads share. A new key is created every 6 hours; the previous
-//! one still decrypts. So a ticket is valid for 6 to 12 hours. A server that verifies clients resumes a
-//! session only within the same 6 hours, counted from midnight UTC, so a client whose certificate
-//! has expired is refused 6 hours later at the latest.
+//! one still decrypts. So a ticket is valid for 6 to 12 hours. A server that verifies clients
+//! resumes a session only within the same 6 hours, counted from midnight UTC, so a client whose
+//! certificate has expired is refused 6 hours later at the latest.
 //!
 //! Pass the keys on in a [hot restart](sluicegate_reactor::server::restart), so that clients can
 //! resume their sessions with the new process:
@@ -167,8 +167,8 @@
 //! session tickets and key updates.
 //!
 //! Creating an [`Acceptor`] or a [`Connector`] with this option
-//! [probes](sluicegate_reactor::transport::probe_kernel) the kernel. Create them before the threads of
-//! the server start.
+//! [probes](sluicegate_reactor::transport::probe_kernel) the kernel. Create them before the threads
+//! of the server start.
 //!
 //! Kernels before Linux 6.14 cannot replace a key. If a peer updates its key, the connection then
 //! ends with an alert; few peers do so before they have sent several hundred gigabytes. This side

@@ -10,8 +10,8 @@ use super::frame::{Opcode, Prefix};
 
 /// A message, received or to be sent.
 ///
-/// A received message is borrowed if it arrived in one piece. Otherwise it is owned, and can be kept
-/// without a copy. Owned bytes are sent without a copy as well.
+/// A received message is borrowed if it arrived in one piece. Otherwise it is owned, and can be
+/// kept without a copy. Owned bytes are sent without a copy as well.
 ///
 /// ```
 /// use sluicegate_protocols::websocket::Message;

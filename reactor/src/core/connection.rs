@@ -89,8 +89,8 @@ pub(crate) enum Phase {
     Gone,
 }
 
-/// Whether a call on a socket has failed only for now: a signal has interrupted it, or the socket has
-/// no input or no room, of which an event tells when that changes.
+/// Whether a call on a socket has failed only for now: a signal has interrupted it, or the socket
+/// has no input or no room, of which an event tells when that changes.
 pub(crate) fn is_passing(
     error: &io::Error,
     way: Direction,
@@ -170,7 +170,8 @@ impl Connection {
         self.phase <= Phase::Open && !self.flags.any(Flags::OUTPUT_CLOSED)
     }
 
-    /// Whether it is part of a relay whose other direction has ended. One that is lost ends by itself.
+    /// Whether it is part of a relay whose other direction has ended. One that is lost ends by
+    /// itself.
     pub(crate) fn is_half_closed_relay(&self) -> bool {
         let Some(special) = self.special.as_ref().filter(|_| !self.is_lost()) else { return false };
         match (matches!(special.strategy, Strategy::Relay(_)), special.feeder.is_some()) {

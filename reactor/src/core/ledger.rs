@@ -31,8 +31,8 @@ macro_rules! counters {
 
 counters! {
 /// The counters of a reactor, or of one group of its connections, since it was created.
-/// [`Turn::ledger`](crate::Turn::ledger) returns them, and a [`Snapshot`](crate::Snapshot) has those
-/// of each listener.
+/// [`Turn::ledger`](crate::Turn::ledger) returns them, and a [`Snapshot`](crate::Snapshot) has
+/// those of each listener.
 ///
 /// At the end of every turn `queued == sent + dropped +` the [pending](Ledger::pending) bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

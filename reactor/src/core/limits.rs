@@ -64,9 +64,9 @@ pub struct Limits {
     /// The maximum number of bytes that one receive delivers to the handler. Use a small value if
     /// the handler parses the beginning of a long message and then directs the rest elsewhere, as a
     /// proxy does, because the bytes received along with the beginning have to be copied. The
-    /// default is `usize::MAX`, so the reactor's buffer of 512 KiB is the limit. Behind input that the
-    /// handler has left unconsumed, it is the room in the buffer that keeps that input, which at
-    /// least doubles when it is full.
+    /// default is `usize::MAX`, so the reactor's buffer of 512 KiB is the limit. Behind input that
+    /// the handler has left unconsumed, it is the room in the buffer that keeps that input, which
+    /// at least doubles when it is full.
     pub receive_most: usize,
     /// A connection that has received this many bytes in one turn waits for the next turn before it
     /// receives more. The default is 256 KiB, which a single receive into the reactor's buffer can

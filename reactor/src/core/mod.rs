@@ -81,9 +81,10 @@ use wheel::{Link, Links, Wheel};
 /// Most groups of a reactor, in its lifetime: a [`Connection`] has 16 bits for its group.
 const MOST_GROUPS: usize = 1 << 16;
 
-/// The maximum number of connections that wait for the end of the turn with what others have sent on
-/// them. Without a limit, an event for thousands of connections would fill as many buffers before
-/// the first one is sent, and they would not stay in the processor's cache (benches/README.md).
+/// The maximum number of connections that wait for the end of the turn with what others have sent
+/// on them. Without a limit, an event for thousands of connections would fill as many buffers
+/// before the first one is sent, and they would not stay in the processor's cache
+/// (benches/README.md).
 pub(crate) const MOST_UNFLUSHED: usize = 64;
 
 pub(crate) struct Core {
@@ -99,8 +100,8 @@ pub(crate) struct Core {
     pub(crate) tick: u32,
     /// Seconds since 1970, if they were asked for since the clock was last read.
     unix_time: Cell<Option<u64>>,
-    /// What the connection that is running may still receive in this turn. `run_connection` sets it;
-    /// only what that calls may receive. A handshake uses it, too.
+    /// What the connection that is running may still receive in this turn. `run_connection` sets
+    /// it; only what that calls may receive. A handshake uses it, too.
     pub(crate) receive_quantum: Quantum,
     /// The worklist of this turn: connections with something to do. The flag `SCHEDULED` keeps each
     /// from being added again until it has run.

@@ -11,8 +11,8 @@ use crate::sys::Address;
 /// Watches the connections and turns of a reactor, whatever handlers they have: see
 /// [`Reactor::observe`](crate::Reactor::observe). It suits accounting, metrics and traces.
 ///
-/// A connection is either [`opened`](Observer::opened) and later [`closed`](Observer::closed), or it
-/// [`failed`](Observer::failed). Bytes move only in between. Connections that a listener refuses
+/// A connection is either [`opened`](Observer::opened) and later [`closed`](Observer::closed), or
+/// it [`failed`](Observer::failed). Bytes move only in between. Connections that a listener refuses
 /// immediately are not reported; [`Ledger`](crate::Ledger) counts them.
 ///
 /// The reactor makes these calls during its work, also from inside callbacks of handlers, so they

@@ -79,9 +79,9 @@ impl Core {
         }
     }
 
-    /// Ends the output of a connection because a send failed with `error`. The socket may hold input
-    /// that arrived before the connection was lost, such as the response to a request that the peer
-    /// did not want to read. The handler gets that first.
+    /// Ends the output of a connection because a send failed with `error`. The socket may hold
+    /// input that arrived before the connection was lost, such as the response to a request that
+    /// the peer did not want to read. The handler gets that first.
     #[cold]
     pub(crate) fn fail_to_send(&mut self, index: u32, error: &io::Error) {
         if !self[index].is_open() || !is_loss(error) {
@@ -132,7 +132,8 @@ fn is_loss(error: &io::Error) -> bool {
         BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
         NetworkUnreachable, NotConnected, TimedOut,
     };
-    // Linux reports the unreachable ones, which it learned by ICMP, when it gives up retransmitting.
+    // Linux reports the unreachable ones, which it learned by ICMP, when it gives up
+    // retransmitting.
     matches!(
         error.kind(),
         ConnectionReset

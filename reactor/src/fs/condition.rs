@@ -36,8 +36,8 @@ impl fmt::Display for ConditionFailed {
 impl Error for ConditionFailed {}
 
 impl NewFile {
-    /// Makes the commit fail unless `condition` holds for the file that it replaces: `None` if there
-    /// is none. The condition is evaluated right before the file gets its name, possibly by a
+    /// Makes the commit fail unless `condition` holds for the file that it replaces: `None` if
+    /// there is none. The condition is evaluated right before the file gets its name, possibly by a
     /// worker. No other conditional commit of this process comes in between. An unnamed file
     /// replaces none, so the condition has no effect.
     ///

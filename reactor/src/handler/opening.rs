@@ -137,16 +137,16 @@ impl Turn {
 
     /// Changes the limits of a listener, and returns whether it was open.
     ///
-    /// This takes [`max_connections`](Listen::max_connections), [`when_full`](Listen::when_full) and
-    /// [`max_per_address`](Listen::max_per_address) of `listen`, and [`idle`](Limits::idle),
+    /// This takes [`max_connections`](Listen::max_connections), [`when_full`](Listen::when_full)
+    /// and [`max_per_address`](Listen::max_per_address) of `listen`, and [`idle`](Limits::idle),
     /// [`send_rate`](Limits::send_rate) and [`receive_rate`](Limits::receive_rate) of its limits.
     /// Nothing else changes. On a thread of a [`Server`](crate::Server), pass
     /// [`listen.share(threads)`](Listen::share), or each thread takes the whole maximum.
     ///
     /// The new limits also apply to the connections that are open. Those beyond a smaller maximum
     /// stay, and new ones are treated as `when_full` says. A connection that has already been
-    /// silent for longer than the new idle time times out. A rate that has changed also replaces one
-    /// that was [set](crate::Peer::set_send_rate) for a connection.
+    /// silent for longer than the new idle time times out. A rate that has changed also replaces
+    /// one that was [set](crate::Peer::set_send_rate) for a connection.
     ///
     /// This takes time in proportion to the number of connections of the reactor, and a system call
     /// for each one of the listener if there was no maximum per client before.
@@ -281,8 +281,8 @@ impl Turn {
         Ok(id)
     }
 
-    /// Creates a connector, which a handler uses to connect to remote hosts. It lasts as long as the
-    /// reactor, so one serves for all connections with the same options.
+    /// Creates a connector, which a handler uses to connect to remote hosts. It lasts as long as
+    /// the reactor, so one serves for all connections with the same options.
     ///
     /// To give a handler its own connector, reserve its id first:
     ///

@@ -36,8 +36,8 @@ impl Peer<'_> {
     }
 
     /// Sends bytes or a region of a file, after everything sent before. The current connection's
-    /// queue is sent right after its callback, other queues at the end of the turn or once many wait.
-    /// Always accepts all bytes or none.
+    /// queue is sent right after its callback, other queues at the end of the turn or once many
+    /// wait. Always accepts all bytes or none.
     pub fn send<'b>(&mut self, what: impl Into<Outgoing<'b>>) -> Sent {
         match self.index {
             Some(index) => {
@@ -111,8 +111,8 @@ impl Peer<'_> {
     /// ConnId(17.204) from 10.0.0.9:51712 at 10.0.0.1:80
     /// ```
     ///
-    /// The addresses are missing if the socket has forgotten them, as after a reset. Printing it may
-    /// take a system call.
+    /// The addresses are missing if the socket has forgotten them, as after a reset. Printing it
+    /// may take a system call.
     pub fn describe(&self) -> impl Display {
         fmt::from_fn(|f| match self.index {
             Some(index) => self.turn.core.describe(index).fmt(f),
@@ -181,7 +181,8 @@ impl Peer<'_> {
     /// [`relay_to`](crate::Peer::relay_to) does: a request body of known length, for example. Then
     /// [`on_relayed`](crate::Handler::on_relayed) is called, and later bytes go to the handler. The
     /// part starts with the input that the callback leaves unconsumed; bytes after the part are not
-    /// touched. A part of 0 bytes is complete at the next step of the source, perhaps in the next turn.
+    /// touched. A part of 0 bytes is complete at the next step of the source, perhaps in the next
+    /// turn.
     ///
     /// A part ends differently from a relay of everything:
     ///
@@ -201,8 +202,8 @@ impl Peer<'_> {
     /// - If the source is directed elsewhere or handed over, the part ends, the destination stays
     ///   open, and `on_relayed` is not called.
     ///
-    /// A part of at least [`Limits::splice_after`](crate::Limits::splice_after) bytes goes through a
-    /// pipe from its beginning.
+    /// A part of at least [`Limits::splice_after`](crate::Limits::splice_after) bytes goes through
+    /// a pipe from its beginning.
     ///
     /// ```
     /// use sluicegate_reactor::{ConnId, Context, Handler, Input};

@@ -213,8 +213,8 @@ impl<S, T> Store<T> for Mapped<'_, S, T> {
 }
 
 impl<H: Handler> Registered<H> {
-    /// Gives the handler what `message` returns, which may be a copy. A panic loses the message; the
-    /// turn continues.
+    /// Gives the handler what `message` returns, which may be a copy. A panic loses the message;
+    /// the turn continues.
     pub(crate) fn receive<M>(
         &mut self,
         id: HandlerId<H>,

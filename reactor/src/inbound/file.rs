@@ -143,8 +143,8 @@ fn receive_more(core: &mut Core, buffer: &mut AlignedBuffer, index: u32) -> Arri
 }
 
 /// Takes the bytes of a file from the front of `part` of the shared buffer. A file in memory is
-/// written at once. For another, few bytes are copied, and for many a worker gets the buffer, unless
-/// other bytes follow them. Returns how many bytes it took.
+/// written at once. For another, few bytes are copied, and for many a worker gets the buffer,
+/// unless other bytes follow them. Returns how many bytes it took.
 pub(super) fn take(
     core: &mut Core,
     buffer: &mut AlignedBuffer,

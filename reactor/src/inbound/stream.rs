@@ -31,8 +31,8 @@ pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
     }
 }
 
-/// The front of `available` bytes that are to be discarded. After the last of them, and if there are
-/// none, later bytes go to the handler.
+/// The front of `available` bytes that are to be discarded. After the last of them, and if there
+/// are none, later bytes go to the handler.
 fn skip(strategy: &mut Strategy, available: usize) -> Option<Piece> {
     let Strategy::Discard(left) = strategy else { return None };
     let count = (*left).min(available as u64);

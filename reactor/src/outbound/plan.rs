@@ -1,5 +1,5 @@
-//! The decisions of sending: whether bytes are sent at once, joined or referenced, and which call to
-//! make next for the front of a queue. They are pure functions of sizes and [`Limits`].
+//! The decisions of sending: whether bytes are sent at once, joined or referenced, and which call
+//! to make next for the front of a queue. They are pure functions of sizes and [`Limits`].
 
 use crate::core::{ColdFiles, Limits, Queue, Residency, Segment};
 use crate::sys;
@@ -33,8 +33,8 @@ pub struct Front {
 }
 
 impl Front {
-    /// Looks at the front of a queue, of which `most` bytes may be sent. What follows those bytes is
-    /// left out.
+    /// Looks at the front of a queue, of which `most` bytes may be sent. What follows those bytes
+    /// is left out.
     pub(crate) fn of(queue: &Queue, limits: &Limits, most: usize, sealed: bool) -> Front {
         let most_pieces = limits.gather_pieces.clamp(1, MAX_PIECES);
         let joined = queue.joined_first().len();
@@ -107,16 +107,16 @@ pub enum Action {
     },
 }
 
-/// Whether borrowed bytes go to the socket at once, if nothing is queued, and only what it refuses is
-/// joined. `wrote` says whether that has happened since the running callback began.
+/// Whether borrowed bytes go to the socket at once, if nothing is queued, and only what it refuses
+/// is joined. `wrote` says whether that has happened since the running callback began.
 #[must_use]
 #[inline]
 pub fn writes_through(len: usize, wrote: bool, limits: &Limits) -> bool {
     len > limits.write_through || len > limits.write_first && !wrote
 }
 
-/// Whether shared bytes are copied to the buffer at the queue's end, which has room for `room` bytes,
-/// instead of being referenced. `room` is 0 if there is no buffer.
+/// Whether shared bytes are copied to the buffer at the queue's end, which has room for `room`
+/// bytes, instead of being referenced. `room` is 0 if there is no buffer.
 ///
 /// ```
 /// use sluicegate_reactor::{Limits, outbound};

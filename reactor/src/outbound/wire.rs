@@ -46,8 +46,8 @@ pub(crate) struct Wire<'a> {
 }
 
 impl Wire<'_> {
-    /// Sends from the queue until it is empty, the socket is full or the quantum is used up. Deducts
-    /// the bytes that the kernel took from the quantum.
+    /// Sends from the queue until it is empty, the socket is full or the quantum is used up.
+    /// Deducts the bytes that the kernel took from the quantum.
     ///
     /// A short count does not end the flush: sendfile may stop early while there is room, and only
     /// after `EAGAIN` is an event certain to follow.

@@ -24,15 +24,15 @@
 //!
 //! *Readiness* is edge-triggered. A socket is registered once, for all events, and the registration
 //! ends when the descriptor is closed, unless the socket has other descriptors, which would keep an
-//! epoll registration alive (`epoll(7)`, question 6). A socket opened elsewhere, or passed on, may be
-//! open in another process too, so call [`Selector::remove`] before closing it. An event says what *may*
-//! have changed since the last one; merged and spurious events are allowed, lost ones are not.
-//! After [`Kernel::recv`] or a send has returned `WouldBlock`, an edge follows once the call can
-//! succeed, or, for a send, once a third of the socket's buffer is free: Linux waits for that much
-//! (`sk_stream_is_writeable`), though a send would succeed with less. The same holds after a short
-//! receive on TCP, unless an event has reported [`Ready::READ_END`], [`Ready::HANGUP`] or
-//! [`Ready::URGENT`] since the last `WouldBlock`, or the kernel opens records of TLS. No edge is
-//! promised after anything else, in particular not after a short send.
+//! epoll registration alive (`epoll(7)`, question 6). A socket opened elsewhere, or passed on, may
+//! be open in another process too, so call [`Selector::remove`] before closing it. An event says
+//! what *may* have changed since the last one; merged and spurious events are allowed, lost ones
+//! are not. After [`Kernel::recv`] or a send has returned `WouldBlock`, an edge follows once the
+//! call can succeed, or, for a send, once a third of the socket's buffer is free: Linux waits for
+//! that much (`sk_stream_is_writeable`), though a send would succeed with less. The same holds
+//! after a short receive on TCP, unless an event has reported [`Ready::READ_END`],
+//! [`Ready::HANGUP`] or [`Ready::URGENT`] since the last `WouldBlock`, or the kernel opens records
+//! of TLS. No edge is promised after anything else, in particular not after a short send.
 //!
 //! *Files* are opened beneath a directory and never outside of it. Reading a file may block on a
 //! disk whatever the flags: `O_NONBLOCK` has no effect on regular files. Where

@@ -33,8 +33,8 @@ pub(crate) struct PeerProcess {
     pub(crate) pid: Option<u32>,
 }
 
-/// Sends bytes, at least one, together with 1 to [`MOST_RIGHTS`] descriptors. Returns how many bytes
-/// were sent; the descriptors go with the first of them.
+/// Sends bytes, at least one, together with 1 to [`MOST_RIGHTS`] descriptors. Returns how many
+/// bytes were sent; the descriptors go with the first of them.
 pub(crate) fn send_with_rights(
     to: &impl AsRawFd,
     bytes: &[u8],

@@ -216,9 +216,9 @@ pub(super) fn current() -> Option<Sealing> {
 }
 
 /// Runs `test` with transports: in every [`Harness`](super::Harness) that it makes, the listener of
-/// the harness and its clients talk through the transports that these factories make. What a
-/// client [feeds](super::Harness::feed) and what [was sent](super::Harness::sent) to it stays plain.
-/// The same holds for every [`Sim`](super::Sim): for its clients, and for the listeners and the
+/// the harness and its clients talk through the transports that these factories make. What a client
+/// [feeds](super::Harness::feed) and what [was sent](super::Harness::sent) to it stays plain. The
+/// same holds for every [`Sim`](super::Sim): for its clients, and for the listeners and the
 /// connectors that each of its reactors has when it is added.
 ///
 /// ```

@@ -137,8 +137,8 @@ impl Workers {
     /// result.
     ///
     /// # Errors
-    /// `QuotaExceeded` if [`WorkersLimits::queue`] jobs are already waiting; the error of starting a
-    /// thread if the pool has none. The job is dropped.
+    /// `QuotaExceeded` if [`WorkersLimits::queue`] jobs are already waiting; the error of starting
+    /// a thread if the pool has none. The job is dropped.
     pub fn run<M, F>(&self, job: F, reply: &Handle<M>) -> io::Result<()>
     where
         M: Send + 'static,

@@ -27,8 +27,8 @@ pub(crate) fn begin(core: &mut Core, index: u32) {
     }
 }
 
-/// Takes the handshake as far as it goes now. Returns whether an accepted connection is open now, and
-/// its handler has to be told.
+/// Takes the handshake as far as it goes now. Returns whether an accepted connection is open now,
+/// and its handler has to be told.
 pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
     loop {
         send(core, index);
@@ -95,8 +95,8 @@ fn finish(core: &mut Core, index: u32) -> bool {
     accepted && core[index].is_open()
 }
 
-/// Removes a transparent transport from the path of the bytes. What it has not consumed is the first
-/// input of the connection.
+/// Removes a transparent transport from the path of the bytes. What it has not consumed is the
+/// first input of the connection.
 fn retire(core: &mut Core, index: u32) {
     let c = &mut core.connections[index as usize];
     let Some(special) = &mut c.special else { return };

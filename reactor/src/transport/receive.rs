@@ -30,8 +30,8 @@ fn fill<'a>(room: &mut &mut [u8], plain: &'a [u8]) -> &'a [u8] {
     &plain[count..]
 }
 
-/// Receives through the transport of a connection, once at most, to the front of `room`. Returns how
-/// many opened bytes that brought, if any. The connection stays readable while there are more,
+/// Receives through the transport of a connection, once at most, to the front of `room`. Returns
+/// how many opened bytes that brought, if any. The connection stays readable while there are more,
 /// whatever the socket holds: no event announces them.
 pub(crate) fn receive(core: &mut Core, index: u32, mut room: &mut [u8]) -> Option<usize> {
     let whole = room.len();

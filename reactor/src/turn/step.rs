@@ -61,9 +61,9 @@ impl Reactor {
         self.turn.core[index].phase >= Phase::Open
     }
 
-    /// Takes one step, if one is due: a callback, or a receive that can lead to one. Returns whether
-    /// there may be another. For most connections with an event the step is a receive of a stream,
-    /// which takes one look.
+    /// Takes one step, if one is due: a callback, or a receive that can lead to one. Returns
+    /// whether there may be another. For most connections with an event the step is a receive of a
+    /// stream, which takes one look.
     #[inline(always)]
     fn step(&mut self, index: u32) -> bool {
         let core = &mut self.turn.core;

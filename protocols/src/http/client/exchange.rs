@@ -186,8 +186,8 @@ pub trait Exchange: Sized + 'static {
         let _ = (cx, committed);
     }
 
-    /// The origin has agreed to an [upgrade](super::Request::upgrade), and names only protocols that
-    /// the request offers. The callback [hands the connection over](Context::hand_over) to the
+    /// The origin has agreed to an [upgrade](super::Request::upgrade), and names only protocols
+    /// that the request offers. The callback [hands the connection over](Context::hand_over) to the
     /// handler of the new protocol, which gets all bytes after the head. If it does not, the
     /// connection is closed.
     fn on_upgrade(self, cx: &mut Context<'_>, response: &Response<'_>) {

@@ -23,8 +23,8 @@ pub struct Client<E: Exchange> {
 }
 
 impl<E: Exchange> Client<E> {
-    /// Registers a client with a reactor. It connects when there are requests to send. The origin is
-    /// a [`Target`], an address, or text such as `localhost:8080`.
+    /// Registers a client with a reactor. It connects when there are requests to send. The origin
+    /// is a [`Target`], an address, or text such as `localhost:8080`.
     ///
     /// # Errors
     /// If the origin is text that is not a target; the message says why. Otherwise the same as
@@ -47,8 +47,8 @@ impl<E: Exchange> Client<E> {
     ///
     /// If the origin closes a reused connection before the first byte of the response, or sends 408
     /// and closes it, the request is retried once on a new connection, provided that its method is
-    /// idempotent and its body is empty or in memory. A streamed body is not kept, so its request is
-    /// not retried. Any other failure is reported.
+    /// idempotent and its body is empty or in memory. A streamed body is not kept, so its request
+    /// is not retried. Any other failure is reported.
     pub fn send(&self, cx: &mut Turn, request: Request, exchange: E) -> ExchangeId {
         self.start(cx, request, exchange).0
     }

@@ -63,8 +63,8 @@
 //! | switch to another protocol | [`Request::upgrade`], [`Exchange::on_upgrade`] |
 //! | cancel, or set deadlines | [`Client::cancel`], [`ClientOptions`] |
 //!
-//! The origin is a [`Target`], or text such as `localhost:8080` or `unix:/run/app.sock`. It is not a
-//! URL.
+//! The origin is a [`Target`], or text such as `localhost:8080` or `unix:/run/app.sock`. It is not
+//! a URL.
 //!
 //! There is one `Client` for each origin and each type of exchange. It belongs to one reactor: a
 //! program with several threads creates one in each. [`Client::new`] needs the [`Reactor`], which

@@ -200,8 +200,8 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Sends all but a streamed body. Unless there is no body, it requests a call once that has been
-    /// sent: then a stream begins, or the origin's time for the response.
+    /// Sends all but a streamed body. Unless there is no body, it requests a call once that has
+    /// been sent: then a stream begins, or the origin's time for the response.
     pub(super) fn transmit(&self, cx: &mut Turn, connection: ConnId) {
         let mut peer = cx.peer(connection);
         peer.send(&self.head);

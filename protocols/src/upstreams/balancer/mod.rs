@@ -84,7 +84,8 @@ impl Balancer {
     /// of clients, except that the idle timeout starts when a client is joined to an upstream.
     ///
     /// # Errors
-    /// If there is no upstream, and those of [`Turn::connector`](sluicegate_reactor::Turn::connector).
+    /// If there is no upstream, and those of
+    /// [`Turn::connector`](sluicegate_reactor::Turn::connector).
     pub fn register(
         reactor: &mut Reactor,
         upstreams: impl IntoIterator<Item: Into<Upstream>>,
