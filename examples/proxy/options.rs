@@ -110,6 +110,9 @@ impl From<SendProxy> for Version {
     }
 }
 
+/// The least that --max-response-head may be, in bytes.
+const MIN_HEAD: u64 = 1 << 10;
+
 /// How HTTP messages are forwarded.
 #[derive(Args)]
 #[command(next_help_heading = "HTTP")]
@@ -199,7 +202,9 @@ impl Options {
             // Both sides of a relay are idle together, and the limits of clients can be reloaded.
             limits.idle = None;
         }
-        Ok(Connect { timeout, limits, transport, ..Connect::default() })
+        // The listener limits the clients, and each has at most one connection.
+        let max_connections = u32::MAX;
+        Ok(Connect { timeout, limits, transport, max_connections, ..Connect::default() })
     }
 
     pub(crate) fn http_limits(&self) -> HttpLimits {
@@ -208,6 +213,9 @@ impl Options {
 
     pub(crate) fn forward(&self) -> Result<ForwardOptions, Failure> {
         check_schemes(&self.target.http)?;
+        if self.messages.max_response_head < MIN_HEAD {
+            return Err(format!("--max-response-head is less than {MIN_HEAD} bytes").into());
+        }
         let connect = self.connect(&self.target.http)?;
         let mut client = ClientOptions {
             connect,

@@ -95,10 +95,10 @@
 //! A check takes milliseconds to seconds, by design, so a worker does it while the request is
 //! [postponed](crate::http::Reply::postpone). Use a separate [pool](Workers) for the checks, so
 //! that attempts to guess passwords do not delay access to files. Up to 1,024 valid credentials are
-//! cached for 5 minutes, as keyed hashes. At most 16 checks are in progress on a reactor, 2 of them
-//! for one client, so that whoever guesses passwords does not lock others out. A client is an IPv4
-//! address or a 64-bit IPv6 prefix; clients behind a proxy whose address the server sees count as
-//! one. Further requests of a client wait in order, up to 16 of them. A request that can neither be
+//! cached for 5 minutes, as keyed hashes. At most 16 checks are in progress on a reactor, and at most
+//! 2 for one client, so that whoever guesses passwords does not lock others out. A client is an
+//! IPv4 address or a 64-bit IPv6 prefix; clients behind a proxy whose address the server sees count
+//! as one, and so do those on Unix sockets. Up to 16 further requests of a client wait. A request that can neither be
 //! checked nor wait gets 503. If all hashes have the same cost, an unknown user takes as long as a
 //! wrong password.
 //!
@@ -150,14 +150,15 @@ pub struct BasicAuth {
     verified: HashMap<u64, Verified>,
     /// The checks in progress, by the hashes of the credentials.
     checks: HashMap<u64, Check>,
-    /// The requests that wait until others of the same client have been checked, in order. Only
-    /// clients with as many checks in progress as they may have wait, and those are few.
-    waiting: Vec<(IpAddr, Postponed)>,
+    /// The requests that wait until others of the same client have been checked. Only clients with
+    /// as many checks in progress as they may have wait, and those are few.
+    waiting: Vec<(Option<IpAddr>, Postponed)>,
 }
 
 /// A check in progress.
 struct Check {
-    /// The client for which it was begun; `None` on a Unix socket.
+    /// The client for which it was begun. Those on Unix sockets count as one, and so do those that
+    /// have reset their connection, whose address is not known any more.
     client: Option<IpAddr>,
     /// The requests with these credentials.
     requests: Vec<Postponed>,
@@ -264,7 +265,7 @@ impl BasicAuth {
         }
         // The first one may need no check any more, so all of them try. Those that cannot be
         // checked yet wait again.
-        for (_, postponed) in self.waiting.extract_if(.., |(of, _)| Some(*of) == client) {
+        for (_, postponed) in self.waiting.extract_if(.., |(of, _)| *of == client) {
             postponed.deliver(cx);
         }
     }
@@ -298,10 +299,8 @@ impl BasicAuth {
         if let Some(check) = self.checks.get_mut(&key) {
             return reply.postpone(|postponed, _| check.requests.push(postponed));
         }
-        if let Some(client) = client
-            && self.checks.values().filter(|check| check.client == Some(client)).count()
-                >= MOST_CHECKS_OF_CLIENT
-        {
+        let of_client = self.checks.values().filter(|check| check.client == client).count();
+        if of_client >= MOST_CHECKS_OF_CLIENT {
             return self.wait(client, reply);
         }
         if self.checks.len() >= MOST_CHECKS {
@@ -324,7 +323,7 @@ impl BasicAuth {
     }
 
     /// Lets a request wait until others of its client have been checked.
-    fn wait<V>(&mut self, client: IpAddr, reply: Reply<'_, '_>) -> Answered<V> {
+    fn wait<V>(&mut self, client: Option<IpAddr>, reply: Reply<'_, '_>) -> Answered<V> {
         let of_client = self.waiting.iter().filter(|(of, _)| *of == client).count();
         if of_client >= MOST_WAITING_OF_CLIENT {
             return refuse(reply);

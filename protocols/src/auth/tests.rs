@@ -278,6 +278,23 @@ fn whoever_guesses_passwords_locks_nobody_else_out() {
 }
 
 #[test]
+fn clients_that_reset_their_connections_count_as_one() {
+    let mut h = site();
+    h.handler().service().holds = true;
+    for number in 0..MOST_CHECKS as u8 {
+        h.at_once(|h| {
+            let client = h.open_from([192, 0, 2, number].into());
+            h.feed(client, with("GET", "/", &format!("alice:{number}")));
+            h.reset(client);
+        });
+    }
+    assert_eq!(h.handler().service().checked, MOST_CHECKS_OF_CLIENT);
+    let secret = with("GET", "/", "alice:secret");
+    assert_eq!(ask_from(&mut h, [192, 0, 2, 100].into(), &secret), "");
+    assert_eq!(h.handler().service().checked, MOST_CHECKS_OF_CLIENT + 1);
+}
+
+#[test]
 fn users_that_are_replaced_count_at_once_even_for_a_check_in_progress() {
     let mut h = site();
     assert_eq!(ask(&mut h, &with("GET", "/", "alice:secret")), "200 alice /");

@@ -24,7 +24,7 @@ pub(super) struct Partials {
     dir: Dir,
     options: Resume,
     /// When an upload has last looked for expired ones, by the reactor's clock.
-    looked: Option<Duration>,
+    last_expiry: Option<Duration>,
 }
 
 /// The part of a file that a request sends.
@@ -43,7 +43,7 @@ impl Partials {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
             _ => root.open_dir(DIRECTORY),
         };
-        let partials = opened.map(|dir| Partials { dir, options, looked: None });
+        let partials = opened.map(|dir| Partials { dir, options, last_expiry: None });
         partials
             .and_then(|partials| partials.remove_expired().map(|_| Some(partials)))
             .map_err(|error| io::Error::new(error.kind(), format!("{DIRECTORY}: {error}")))
@@ -57,10 +57,10 @@ impl Partials {
     /// Removes expired partial files now and then, so that they do not fill the disk until a
     /// resumable upload begins.
     pub(super) fn remove_expired_at(&mut self, now: Duration) {
-        if self.looked.is_some_and(|at| now.saturating_sub(at) < EXPIRY_INTERVAL) {
+        if self.last_expiry.is_some_and(|at| now.saturating_sub(at) < EXPIRY_INTERVAL) {
             return;
         }
-        self.looked = Some(now);
+        self.last_expiry = Some(now);
         if let Err(error) = self.remove_expired() {
             log::warn!("{DIRECTORY}: {error}");
         }

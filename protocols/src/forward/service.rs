@@ -154,8 +154,7 @@ impl Forward {
         let mut forwarded = self.forwarded(request);
         forwarded = match body {
             None => forwarded,
-            Some(Payload::Borrowed(body)) => forwarded.body(body),
-            Some(Payload::Owned(body)) => forwarded.body(body),
+            Some(body) => forwarded.body(body),
         };
         let attempt = match self.choose(request, &mut reply) {
             Ok(attempt) => attempt,

@@ -44,8 +44,8 @@ pub struct LogRecord<'a> {
     /// The request line as it was received, except that a later minor version reads `HTTP/1.1`. It
     /// may be incomplete if the request was refused.
     pub request_line: &'a [u8],
-    /// The status of the response; 499, as in nginx, if it was [deferred](super::Reply::defer) and
-    /// the client left before it was ready.
+    /// The status of the response; 499, as in nginx, if the client left before a response was ready
+    /// that was [deferred](super::Reply::defer) or is [forwarded](crate::forward).
     pub status: Status,
     /// Bytes of the response body that the kernel has accepted.
     pub body_sent: u64,

@@ -150,7 +150,7 @@ pub struct Limits {
     pub receive_rate: Option<u64>,
     /// How long a closed connection lingers: it discards input until the peer shuts down its
     /// sending side. Without the wait, input in flight would cause a reset that destroys the
-    /// response. The default is 30 s.
+    /// response. [Rates](crate::Limits::receive_rate) do not apply. The default is 30 s.
     pub linger_time: Duration,
     /// How long a connection that lingers may be without input. The default is 5 s.
     pub linger_idle: Duration,

@@ -48,7 +48,7 @@ pub(crate) enum Strategy {
     Relay(Relay),
     /// To a file.
     File(Box<Saving>),
-    /// Nowhere, for this many bytes. After those, a lingering connection is closed.
+    /// Nowhere, for this many bytes.
     Discard(u64),
 }
 

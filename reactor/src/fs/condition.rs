@@ -38,8 +38,10 @@ impl Error for ConditionFailed {}
 impl NewFile {
     /// Makes the commit fail unless `condition` holds for the file that it replaces: `None` if
     /// there is none. The condition is evaluated right before the file gets its name, possibly by a
-    /// worker. No other conditional commit of this process comes in between. An unnamed file
-    /// replaces none, so the condition has no effect.
+    /// worker. Other conditional commits of this process wait until then, so the condition itself
+    /// must not make one. The commit also fails if the attributes of the existing file cannot be
+    /// read. The condition has no effect if the name is that of a link out of the directory, or if
+    /// the file is unnamed and replaces none.
     ///
     /// ```
     /// use sluicegate_reactor::Reactor;
@@ -81,16 +83,16 @@ impl Condition {
         dir: Fd,
         name: &OsStr,
     ) -> io::Result<MutexGuard<'static, ()>> {
-        let alone = CONDITIONAL_COMMIT.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = CONDITIONAL_COMMIT.lock().unwrap_or_else(PoisonError::into_inner);
         let there = match kernel.metadata_beneath(dir, name) {
             Ok(metadata) => Some(metadata),
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => None,
-                // A link that leads out of the directory: what it leads to is not replaced.
-                io::ErrorKind::PermissionDenied => return Ok(alone),
+                // A link that leads out of the directory: only the caller may be able to follow it.
+                io::ErrorKind::PermissionDenied => return Ok(guard),
                 _ => return Err(error),
             },
         };
-        if self.0(there.as_ref()) { Ok(alone) } else { Err(io::Error::other(ConditionFailed)) }
+        if self.0(there.as_ref()) { Ok(guard) } else { Err(io::Error::other(ConditionFailed)) }
     }
 }

@@ -381,13 +381,13 @@ impl Writer {
         if *sync {
             retry(|| kernel.sync(self.file.fd()))?;
         }
-        let alone = match &self.condition {
+        let guard = match &self.condition {
             Some(condition) => Some(condition.check(kernel, dir.fd(), target)?),
             None => None,
         };
         let replaced = kernel.exists(dir.fd(), target)?;
         kernel.rename(name.temporary_dir(), temporary, dir.fd(), target)?;
-        drop(alone);
+        drop(guard);
         if *sync {
             retry(|| kernel.sync(dir.fd()))?;
         }

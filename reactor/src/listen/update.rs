@@ -16,7 +16,7 @@ pub(crate) fn set_limits(core: &mut Core, group: u16, listen: &Listen) {
         (Direction::Send, old.send_rate, new.send_rate),
         (Direction::Receive, old.receive_rate, new.receive_rate),
     ];
-    // Lingering connections keep their deadline.
+    // Lingering connections keep the end of their time.
     members.retain(|index| core[*index].phase < Phase::Ended);
     for index in members {
         for (way, old, new) in rates {

@@ -8,9 +8,6 @@ use crate::sys::{self, Fd, HeldUp, NO_FD, Ready};
 use crate::time::{deadlines, rates};
 use crate::transport;
 
-/// Most receives of a lingering connection in one turn.
-const LINGER_CALLS: u32 = 4;
-
 impl Reactor {
     /// Takes the next step of ending, according to the phase.
     pub(super) fn settle(&mut self, index: u32) {
@@ -91,36 +88,34 @@ impl Reactor {
         }
     }
 
-    /// Discards input of a closed connection, within its limits.
+    /// Discards input of a closed connection, once in a turn.
     fn linger(&mut self, index: u32) {
         let core = &mut self.turn.core;
-        for _ in 0..LINGER_CALLS {
-            let c = &mut core.connections[index as usize];
-            if c.flags.any(Flags::INPUT_ENDED) {
-                c.ready = c.ready.without(Ready::READ);
+        let c = &mut core.connections[index as usize];
+        if c.flags.any(Flags::INPUT_ENDED) {
+            c.ready = c.ready.without(Ready::READ);
+        }
+        if !c.ready.any(Ready::READ) {
+            return;
+        }
+        let ledger = &mut core.groups[c.group as usize].ledger;
+        ledger.recv_calls += 1;
+        match core.kernel.recv(c.socket, &mut self.receive) {
+            Ok(count) if count > 0 => {
+                c.note_received(count, self.receive.len(), core.tick, ledger);
             }
-            if c.phase != Phase::Lingering || !c.ready.any(Ready::READ) {
-                return;
-            }
-            let ledger = &mut core.groups[c.group as usize].ledger;
-            ledger.recv_calls += 1;
-            match core.kernel.recv(c.socket, &mut self.receive) {
-                Ok(count) if count > 0 => {
-                    c.note_received(count, self.receive.len(), core.tick, ledger);
-                }
-                Err(error) if is_passing(&error, Direction::Receive, &mut c.ready, ledger) => {}
-                Err(error) => match sys::held_up(&error) {
-                    Some(HeldUp::Record)
-                        if core.kernel.recv_record(c.socket, &mut self.receive).is_ok() => {}
-                    // The kernel cannot get past the record. Closing the socket now would cause a
-                    // reset, which would overtake the alert. Another receive would fail in the same
-                    // way, and each failure causes an event (`tls_err_abort` of Linux).
-                    Some(HeldUp::Damage) => c.flags.set(Flags::INPUT_ENDED),
-                    _ => close_socket(core, index),
-                },
-                // The end of the input.
-                Ok(_) => close_socket(core, index),
-            }
+            Err(error) if is_passing(&error, Direction::Receive, &mut c.ready, ledger) => {}
+            Err(error) => match sys::held_up(&error) {
+                Some(HeldUp::Record)
+                    if core.kernel.recv_record(c.socket, &mut self.receive).is_ok() => {}
+                // The kernel cannot get past the record. Closing the socket now would cause a
+                // reset, which would overtake the alert. Another receive would fail in the same
+                // way, and each failure causes an event (`tls_err_abort` of Linux).
+                Some(HeldUp::Damage) => c.flags.set(Flags::INPUT_ENDED),
+                _ => close_socket(core, index),
+            },
+            // The end of the input.
+            Ok(_) => close_socket(core, index),
         }
     }
 }

@@ -29,7 +29,8 @@ pub struct ClientOptions {
     /// while it sends a request, and [`Limits::idle`].
     pub connect: Connect,
     /// The maximum number of connections to the origin, unfinished ones included. A response that
-    /// does not end, such as a stream of events, keeps its connection. Default 100.
+    /// does not end, such as a stream of events, keeps its connection. At most 1,000 are kept while
+    /// they are idle. Default 100.
     pub connections: usize,
     /// The maximum number of requests that wait for a connection. Further ones fail. Default 1000.
     pub waiting: usize,
@@ -83,7 +84,10 @@ impl ClientOptions {
             send_segments: usize::MAX,
             send_files: usize::MAX,
             // The client leaves unread an incomplete head or a short body.
-            max_unread: own.max_unread.max(self.head.saturating_add(1)).max(own.receive_direct + 1),
+            max_unread: own
+                .max_unread
+                .max(self.head.saturating_add(1))
+                .max(own.receive_direct.saturating_add(1)),
             idle: Some(self.body_timeout),
             receive_most: own.receive_most.min(RECEIVE_MOST),
             ..own.clone()

@@ -17,6 +17,10 @@ use super::request::host_of;
 use super::session::{ExchangeId, Place, Running, Session, Slot};
 use crate::upstreams::is_own_fault;
 
+/// The maximum number of connections that are kept while they are idle. One that closes is searched
+/// for among them.
+const MOST_IDLE: usize = 1000;
+
 /// The state that a client shares with the handler of its connections. No callback of an exchange
 /// is called from here: it may use the pool itself.
 pub(super) struct Shared<E: Exchange> {
@@ -217,7 +221,7 @@ impl<E: Exchange> Shared<E> {
             running.start(cx, id, true);
             session.begin(running);
             cx.set_deadline(Some(self.options.response_timeout));
-        } else if cx.is_stopping() {
+        } else if cx.is_stopping() || self.pool.borrow().idle.len() >= MOST_IDLE {
             cx.close();
         } else {
             self.pool.borrow_mut().idle.push((id, session.slot()));

@@ -5,12 +5,14 @@
 //! listeners to the next process that starts with the same control socket, such as a new version of
 //! the program, or the same version with different options:
 //!
-//! 1. The new process connects to the control socket and gets all listening sockets (`SCM_RIGHTS`
-//! of `unix(7)`). 2. It starts up normally: it reads its files, listens, and starts its threads. A
-//! listener at an address of the old process gets the sockets of that process. For some time, both
-//! processes accept connections. 3. When all threads serve, it notifies the old process, which
-//! closes its own descriptors and drains as if it had been asked to stop. The sockets stay open
-//! throughout, so no connection in a backlog is reset.
+//! 1. The new process connects to the control socket and gets all listening sockets (`SCM_RIGHTS` of
+//!    `unix(7)`).
+//! 2. It starts up normally: it reads its files, listens, and starts its threads. A listener at an
+//!    address of the old process gets the sockets of that process. For some time, both processes
+//!    accept connections.
+//! 3. When all threads serve, it notifies the old process, which closes its own descriptors and
+//!    drains as if it had been asked to stop. The sockets stay open throughout, so no connection in
+//!    a backlog is reset.
 //!
 //! If the new process fails before that, or takes more than 30 seconds, the old one logs the reason
 //! and keeps serving. If the old process ends or is stopped in the meantime, the new one continues,
@@ -38,9 +40,9 @@
 //! # State
 //!
 //! The old process can pass up to 64 KiB of state to the new one along with the sockets
-//! ([`Server::hand_over_state`](crate::Server::hand_over_state)). It may be secret, such as the
-//! keys with which TLS clients resume their sessions: it only passes through the connection between
-//! the two processes, and is never logged.
+//! ([`Server::hand_over_state`](crate::Server::hand_over_state)). It may be secret, such as the keys
+//! with which TLS clients resume their sessions: it only passes through the connection between the
+//! two processes, and is never logged.
 //!
 //! # What is not passed on
 //!
