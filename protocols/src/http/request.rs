@@ -1,7 +1,7 @@
 //! The request that a service gets.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use httparse::Header;
 use sluicegate_reactor::{Address, ConnId, Context, Endpoints};
@@ -144,14 +144,9 @@ impl<'a> Request<'a> {
         self.connection.endpoints.peer()
     }
 
-    /// What limits for each client count as one client: an IPv4 address, or the 64-bit prefix of an
-    /// IPv6 address, because a subscriber can use any address with its prefix. `None` on a Unix
-    /// socket.
+    /// What limits for each client count as one client. `None` on a Unix socket, and after a reset.
     pub(crate) fn client(&self) -> Option<IpAddr> {
-        Some(match self.peer_address().ok()?.ip()?.to_canonical() {
-            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
-            v4 => v4,
-        })
+        self.peer_address().ok()?.client_network()
     }
 
     /// The address to which the client connected. This usually makes a system call too.

@@ -4,20 +4,37 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The key of a client: an IPv4 address, or the 64-bit network of an IPv6 address (RFC 4291,
-/// section 2.5.4), because a subscriber can use any address in its network.
+use crate::sys::Address;
+
+impl Address {
+    /// What limits for each client count as one client: an IPv4 address, or the 64-bit network of
+    /// an IPv6 address (RFC 4291, section 2.5.4), because a subscriber can use any address in it.
+    /// `None` for a Unix address.
+    ///
+    /// ```
+    /// use sluicegate_reactor::Address;
+    ///
+    /// let client = |address: &str| address.parse::<Address>().unwrap().client_network().unwrap();
+    /// assert_eq!(client("[2001:db8::1]:80"), client("[2001:db8::2]:81"));
+    /// assert_ne!(client("192.0.2.1:80"), client("192.0.2.2:80"));
+    /// ```
+    #[must_use]
+    pub fn client_network(&self) -> Option<IpAddr> {
+        // An IPv4 client of a dual-stack socket counts as IPv4.
+        self.ip().map(|ip| match ip.to_canonical() {
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+            v4 => v4,
+        })
+    }
+}
+
+/// The key of a client: its [network](Address::client_network).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct ClientNet(IpAddr);
 
 impl ClientNet {
-    pub(crate) fn of(address: IpAddr) -> ClientNet {
-        // An IPv4 client of a dual-stack socket counts as IPv4.
-        ClientNet(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-            }
-            v4 => v4,
-        })
+    pub(crate) fn of(address: &Address) -> Option<ClientNet> {
+        address.client_network().map(ClientNet)
     }
 }
 
@@ -62,7 +79,7 @@ mod tests {
     use super::*;
 
     fn net(address: &str) -> ClientNet {
-        ClientNet::of(address.parse().unwrap())
+        ClientNet::of(&std::net::SocketAddr::new(address.parse().unwrap(), 0).into()).unwrap()
     }
 
     #[test]

@@ -297,7 +297,7 @@ impl Listener {
     fn client_of(&self, socket: Fd, core: &Core) -> Option<ClientNet> {
         core.groups[self.group as usize].per_address.as_ref()?;
         let address = core.kernel.peer_address(socket).ok()?;
-        address.ip().map(ClientNet::of)
+        ClientNet::of(&address)
     }
 
     /// Pauses accepting, and logs the cause at most once a second.

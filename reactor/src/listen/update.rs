@@ -37,8 +37,8 @@ fn limit_clients(core: &mut Core, group: u16, members: &[u32], most: Option<u32>
         let mut all = Box::new(PerAddress::new(most));
         for index in members {
             let address = core.kernel.peer_address(core[*index].socket);
-            if let Some(address) = address.ok().and_then(|address| address.ip()) {
-                all.enter(*index, ClientNet::of(address));
+            if let Some(client) = address.ok().and_then(|address| ClientNet::of(&address)) {
+                all.enter(*index, client);
             }
         }
         all
