@@ -1,34 +1,33 @@
-//! The origins of a service: choosing one for each request, and tracking the request there.
+//! The origins of a service: choosing one for each request.
 
 use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_reactor::{Reactor, Target, Turn};
+use sluicegate_reactor::{Reactor, Target};
 
 use super::attempt::Attempt;
 use super::options::ForwardOptions;
-use super::passage::Passage;
-use crate::http::client::{Client, ConnectionCounts, ExchangeId, Request};
+use crate::http::client::{Client, ConnectionCounts, Exchange};
 use crate::upstreams::{
     Choice, RequestCounts, UpstreamId, UpstreamStatus, Upstreams, UpstreamsStatus,
 };
 
-/// The origins, with a client for each.
-pub(super) struct Origins {
+/// The origins, with a client for the exchanges with each.
+pub(super) struct Origins<E: Exchange> {
     upstreams: Rc<RefCell<Upstreams>>,
-    clients: Vec<(UpstreamId, Client<Passage>)>,
+    clients: Vec<(UpstreamId, Client<E>)>,
 }
 
-impl Origins {
+impl<E: Exchange> Origins<E> {
     /// Registers a client for each origin.
     pub(super) fn register(
         reactor: &mut Reactor,
         origins: impl IntoIterator<Item = Target>,
         options: &ForwardOptions,
-    ) -> io::Result<Rc<Origins>> {
+    ) -> io::Result<Rc<Origins<E>>> {
         let upstreams = Upstreams::new(origins, options.upstreams);
         let mut clients = Vec::new();
         for (id, upstream) in upstreams.iter() {
@@ -55,7 +54,7 @@ impl Origins {
     }
 
     /// The client of an origin.
-    pub(super) fn client(&self, id: UpstreamId) -> &Client<Passage> {
+    pub(super) fn client(&self, id: UpstreamId) -> &Client<E> {
         let (_, client) = self.clients.iter().find(|(known, _)| *known == id).expect("an origin");
         client
     }
@@ -64,7 +63,7 @@ impl Origins {
     pub(super) fn status(&self, now: Duration) -> UpstreamsStatus {
         let mut waiting = 0;
         let each = self.upstreams.borrow().snapshot(now).into_iter().zip(&self.clients);
-        let status = |(status, (_, client)): (UpstreamStatus, &(_, Client<Passage>))| {
+        let status = |(status, (_, client)): (UpstreamStatus, &(_, Client<E>))| {
             let (connections, waits) = client.counts();
             waiting += waits;
             let ConnectionCounts { connecting, open, connected, failed } = connections;
@@ -86,44 +85,9 @@ impl Origins {
     }
 }
 
-impl std::fmt::Display for Origins {
+impl<E: Exchange> std::fmt::Display for Origins<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<_> = self.clients.iter().map(|(_, client)| client.origin()).collect();
         f.write_str(&names.join(", "))
-    }
-}
-
-/// The exchange of a client's connection that was begun last, and its origin.
-pub(super) type Current = Rc<RefCell<Option<(UpstreamId, ExchangeId)>>>;
-
-/// A request that is sent to another origin if it cannot be sent to the first.
-pub(super) struct Retry {
-    // The clients own the exchanges that wait, and those own this.
-    pub(super) origins: Weak<Origins>,
-    pub(super) request: Request,
-    pub(super) source: Option<IpAddr>,
-    /// The origins that were tried before the present one.
-    pub(super) tried: Vec<UpstreamId>,
-    pub(super) current: Current,
-}
-
-impl Retry {
-    /// Sends the request of an exchange that has failed to the next origin.
-    ///
-    /// # Errors
-    /// Returns the exchange if there is no other origin.
-    pub(super) fn next(mut self, cx: &mut Turn, mut passage: Passage) -> Result<(), Passage> {
-        self.tried.push(passage.attempt.id());
-        let Some(origins) = self.origins.upgrade() else { return Err(passage) };
-        let Some(attempt) = origins.choose(cx.now(), self.source, &self.tried) else {
-            return Err(passage);
-        };
-        let (id, current) = (attempt.id(), self.current.clone());
-        let request = self.request.clone();
-        passage.attempt = attempt;
-        passage.retry = Some(Box::new(self));
-        let exchange = origins.client(id).send(cx, request, passage);
-        current.replace(Some((id, exchange)));
-        Ok(())
     }
 }

@@ -1,17 +1,21 @@
 //! The response of the origin on its way to the client.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
 
 use sluicegate_reactor::{ConnId, Context, Sent, Turn};
 
 use super::attempt::Attempt;
 use super::failure::{counts, is_of_origin, is_unsent, status_of};
 use super::fields;
-use super::origins::Retry;
+use super::origins::Origins;
 use super::shared::Shared;
-use crate::http::client::{ClientError, Exchange, RequestStream, Response, Take, Trailers};
+use crate::http::client::{
+    ClientError, Exchange, ExchangeId, Request, RequestStream, Response, Take, Trailers,
+};
 use crate::http::{Answered, Deferred, Reply, ResponseStream};
+use crate::upstreams::UpstreamId;
 
 /// Bodies of at least this many bytes are relayed by the reactor, which splices them where it can.
 /// Shorter ones are sent in the same call as their head.
@@ -41,6 +45,41 @@ pub(super) enum Answer {
     Streamed(ResponseStream),
     /// All of one.
     Complete,
+}
+
+/// The exchange of a client's connection that was begun last, and its origin.
+pub(super) type Current = Rc<RefCell<Option<(UpstreamId, ExchangeId)>>>;
+
+/// A request that is sent to another origin if it cannot be sent to the first.
+pub(super) struct Retry {
+    // The clients own the exchanges that wait, and those own this.
+    pub(super) origins: Weak<Origins<Passage>>,
+    pub(super) request: Request,
+    pub(super) source: Option<IpAddr>,
+    /// The origins that were tried before the present one.
+    pub(super) tried: Vec<UpstreamId>,
+    pub(super) current: Current,
+}
+
+impl Retry {
+    /// Sends the request of an exchange that has failed to the next origin.
+    ///
+    /// # Errors
+    /// Returns the exchange if there is no other origin.
+    pub(super) fn next(mut self, cx: &mut Turn, mut passage: Passage) -> Result<(), Passage> {
+        self.tried.push(passage.attempt.id());
+        let Some(origins) = self.origins.upgrade() else { return Err(passage) };
+        let Some(attempt) = origins.choose(cx.now(), self.source, &self.tried) else {
+            return Err(passage);
+        };
+        let (id, current) = (attempt.id(), self.current.clone());
+        let request = self.request.clone();
+        passage.attempt = attempt;
+        passage.retry = Some(Box::new(self));
+        let exchange = origins.client(id).send(cx, request, passage);
+        current.replace(Some((id, exchange)));
+        Ok(())
+    }
 }
 
 impl Passage {

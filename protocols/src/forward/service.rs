@@ -13,8 +13,8 @@ use sluicegate_reactor::{ConnId, Payload, Reactor, Receive, Sent, Sessions, Targ
 use super::attempt::Attempt;
 use super::fields;
 use super::options::{ForwardOptions, HostField};
-use super::origins::{Current, Origins, Retry};
-use super::passage::{Answer, BULK, Passage, Upload};
+use super::origins::Origins;
+use super::passage::{Answer, BULK, Current, Passage, Retry, Upload};
 use super::rules::FieldRules;
 use super::shared::Shared;
 use super::tunnel::Tunnel;
@@ -27,7 +27,7 @@ use crate::warnings::Warnings;
 ///
 /// See the [module](super).
 pub struct Forward {
-    origins: Rc<Origins>,
+    origins: Rc<Origins<Passage>>,
     shared: Rc<Shared>,
     /// One for each connection of a client, by its slot.
     links: Vec<Option<Link>>,
