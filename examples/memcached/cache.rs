@@ -6,7 +6,7 @@ use sluicegate_reactor::Bytes;
 
 use super::command::{Command, Get, Mode, Set};
 use super::counters::Counters;
-use super::item::{Blob, COPIED, END};
+use super::item::{Blob, END};
 use super::store::{NoMemory, Store};
 
 pub(crate) const NO_MEMORY: &str = "SERVER_ERROR out of memory storing object\r\n";
@@ -31,11 +31,9 @@ impl Reply {
 
     /// Adds the value of an item, with its end.
     pub(crate) fn push_value(&mut self, blob: &Blob) {
-        let ended = blob.ended();
-        if ended.len() <= COPIED {
-            self.text.extend_from_slice(ended);
-        } else {
-            self.value = Some(blob.share());
+        match blob.shared() {
+            Some(value) => self.value = Some(value),
+            None => self.text.extend_from_slice(blob.ended()),
         }
     }
 }
@@ -126,7 +124,7 @@ impl Cache {
         reply.push("VALUE ");
         reply.text.extend_from_slice(key);
         reply.push(" ");
-        reply.push_number(slot.flags.into());
+        reply.push_number(slot.blob.flags().into());
         reply.push(" ");
         reply.push_number(slot.blob.value().len() as u64);
         if get.cas {
@@ -140,7 +138,7 @@ impl Cache {
     fn set(&mut self, set: &Set<'_>, blob: Blob) {
         let expires = self.store.expiry(set.exptime);
         let found = self.store.find(set.key);
-        let stored = self.store_item(found, blob, set.mode, set.cas, set.flags);
+        let stored = self.store_item(found, blob, set.mode, set.cas);
         let response = match stored {
             Ok(index) => {
                 if !matches!(set.mode, Mode::Append | Mode::Prepend) {
@@ -164,7 +162,6 @@ impl Cache {
         blob: Blob,
         mode: Mode,
         cas: Option<u64>,
-        flags: u32,
     ) -> Result<u32, NotStored> {
         self.counters.cmd_set += 1;
         let allowed = match (mode, found) {
@@ -178,14 +175,13 @@ impl Cache {
         };
         allowed?;
         let stored = match (mode, found) {
-            (_, None) => self.store.insert(blob, flags),
+            (_, None) => self.store.insert(blob),
             (Mode::Append | Mode::Prepend, Some(index)) => {
                 let joined = self.join(index, &blob, mode)?;
                 self.store.replace(index, joined).map(|()| index)
             }
             (_, Some(index)) => self.store.replace(index, blob).map(|()| {
                 let slot = self.store.get_mut(index);
-                slot.flags = flags;
                 (slot.fetched, slot.stale, slot.won) = (false, false, false);
                 index
             }),
@@ -210,7 +206,7 @@ impl Cache {
             return Err(NotStored::Condition);
         }
         let (first, second) = if mode == Mode::Append { (old, added) } else { (added, old) };
-        Ok(Blob::joined(old.key(), &[first.value(), second.ended()]))
+        Ok(Blob::copied(old.key(), old.flags(), &[first.value(), second.ended()]))
     }
 
     /// Compares the CAS number of an item, and counts the result.
@@ -299,7 +295,7 @@ impl Cache {
         let number = parse_number(blob.value()).ok_or(NoNumber::NotNumeric)?;
         let number =
             if decrement { number.saturating_sub(delta) } else { number.wrapping_add(delta) };
-        let blob = Blob::joined(blob.key(), &[number.to_string().as_bytes(), END]);
+        let blob = Blob::copied(blob.key(), blob.flags(), &[number.to_string().as_bytes(), END]);
         self.store.replace(index, blob).map_err(|_| NoNumber::NoMemory)?;
         Ok(number)
     }

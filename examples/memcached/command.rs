@@ -105,6 +105,15 @@ impl Command<'_> {
         }
     }
 
+    /// The client's flags of the item that the command stores.
+    pub(crate) fn client_flags(&self) -> u32 {
+        match self {
+            Command::Set(set) => set.flags,
+            Command::Meta(meta) => meta.flags.client_flags,
+            _ => 0,
+        }
+    }
+
     /// The key of a command with exactly one key.
     pub(crate) fn key(&self) -> Option<&[u8]> {
         match self {

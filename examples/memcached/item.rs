@@ -1,4 +1,4 @@
-//! The bytes of an item: its key and its value.
+//! The bytes of an item: its key, its value and its flags.
 
 use sluicegate_reactor::{Bytes, Payload};
 
@@ -10,6 +10,8 @@ pub(crate) const END: &[u8] = b"\r\n";
 /// piece in the call. Longer values are sent by reference.
 pub(crate) const COPIED: usize = 4 << 10;
 
+/// What follows the key of a joined item: the flags, and the length of the key.
+const TAIL: usize = size_of::<u32>() + 1;
 /// The overhead of an allocation: the header of malloc, and rounding.
 const MALLOC: usize = 16;
 /// The count of references to [`Bytes`], which is allocated once the value is sent.
@@ -18,12 +20,12 @@ const SHARED: usize = 24 + MALLOC;
 /// page.
 const PADDING: usize = 4096;
 
-/// A key, and a value with its `\r\n`.
+/// A key, and a value with its `\r\n` and the client's flags.
 #[derive(Debug)]
 pub(crate) enum Blob {
-    /// The value, the key, and the length of the key: one allocation.
-    Joined(Bytes),
-    /// A long value, in the buffer that it was received into.
+    /// The value, the key, the flags, and the length of the key.
+    Joined(Box<[u8]>),
+    /// A value that is longer than [`COPIED`].
     Apart(Box<Apart>),
 }
 
@@ -31,44 +33,65 @@ pub(crate) enum Blob {
 pub(crate) struct Apart {
     value: Bytes,
     key: Box<[u8]>,
+    flags: u32,
+    /// What the allocations for the value take besides its bytes.
+    overhead: usize,
 }
 
 impl Blob {
     /// Nothing: what a vacant slot has.
-    pub(crate) const VACANT: Blob = Blob::Joined(Bytes::new());
+    pub(crate) fn vacant() -> Blob {
+        Blob::Joined(Box::default())
+    }
 
     /// An item whose value, with its end, has arrived as this block.
-    pub(crate) fn new(key: &[u8], block: Payload<'_>) -> Blob {
+    pub(crate) fn new(key: &[u8], flags: u32, block: Payload<'_>) -> Blob {
         match block {
-            Payload::Borrowed(value) => Blob::joined(key, &[value]),
-            Payload::Owned(value) => Blob::Apart(Box::new(Apart { value, key: key.into() })),
+            Payload::Owned(value) if value.len() > COPIED => {
+                Blob::apart(key, flags, value, PADDING)
+            }
+            block => Blob::copied(key, flags, &[&block]),
         }
     }
 
     /// An item whose value, with its end, is made up of parts. The key has at most 255 bytes.
-    pub(crate) fn joined(key: &[u8], parts: &[&[u8]]) -> Blob {
-        let len = parts.iter().map(|part| part.len()).sum::<usize>();
-        let mut bytes = Vec::with_capacity(len + key.len() + 1);
+    pub(crate) fn copied(key: &[u8], flags: u32, parts: &[&[u8]]) -> Blob {
+        let value_len = parts.iter().map(|part| part.len()).sum::<usize>();
+        if value_len > COPIED {
+            return Blob::apart(key, flags, parts.concat().into(), 0);
+        }
+        let mut bytes = Vec::with_capacity(value_len + key.len() + TAIL);
         parts.iter().for_each(|part| bytes.extend_from_slice(part));
         bytes.extend_from_slice(key);
+        bytes.extend_from_slice(&flags.to_le_bytes());
         bytes.push(key.len() as u8);
         Blob::Joined(bytes.into())
     }
 
+    fn apart(key: &[u8], flags: u32, value: Bytes, padding: usize) -> Blob {
+        let overhead = padding + MALLOC + SHARED;
+        Blob::Apart(Box::new(Apart { value, key: key.into(), flags, overhead }))
+    }
+
     pub(crate) fn key(&self) -> &[u8] {
         match self {
-            Blob::Joined(bytes) => {
-                let (start, end) = (key_start(bytes), bytes.len().saturating_sub(1));
-                &bytes[start..end]
-            }
+            Blob::Joined(bytes) => split(bytes).1,
             Blob::Apart(apart) => &apart.key,
+        }
+    }
+
+    /// The client's flags.
+    pub(crate) fn flags(&self) -> u32 {
+        match self {
+            Blob::Joined(bytes) => split(bytes).2,
+            Blob::Apart(apart) => apart.flags,
         }
     }
 
     /// The value with its end.
     pub(crate) fn ended(&self) -> &[u8] {
         match self {
-            Blob::Joined(bytes) => &bytes[..key_start(bytes)],
+            Blob::Joined(bytes) => split(bytes).0,
             Blob::Apart(apart) => &apart.value,
         }
     }
@@ -79,31 +102,34 @@ impl Blob {
         &ended[..ended.len() - END.len()]
     }
 
-    /// The value with its end, by reference.
-    pub(crate) fn share(&self) -> Bytes {
+    /// The value with its end by reference, if it is long.
+    pub(crate) fn shared(&self) -> Option<Bytes> {
         match self {
-            Blob::Joined(bytes) => bytes.slice(..key_start(bytes)),
-            Blob::Apart(apart) => apart.value.clone(),
+            Blob::Joined(_) => None,
+            Blob::Apart(apart) => Some(apart.value.clone()),
         }
     }
 
     /// The memory that it takes outside of its slot.
     pub(crate) fn cost(&self) -> usize {
         match self {
-            Blob::Joined(bytes) if bytes.len() <= COPIED => bytes.len() + MALLOC,
-            Blob::Joined(bytes) => bytes.len() + MALLOC + SHARED,
+            Blob::Joined(bytes) => bytes.len() + MALLOC,
             Blob::Apart(apart) => {
-                let own = size_of::<Apart>() + PADDING + apart.value.len() + apart.key.len();
-                own + 3 * MALLOC + SHARED
+                let own = size_of::<Apart>() + MALLOC + apart.key.len() + MALLOC;
+                own + apart.value.len() + apart.overhead
             }
         }
     }
 }
 
-const _: () = assert!(size_of::<Blob>() <= 32);
+const _: () = assert!(size_of::<Blob>() <= 16);
 
-/// Where the key of a joined item begins.
+/// The value with its end, the key and the flags of a joined item. A vacant one has none.
 #[inline]
-fn key_start(bytes: &[u8]) -> usize {
-    bytes.last().map_or(0, |len| bytes.len() - 1 - usize::from(*len))
+fn split(bytes: &[u8]) -> (&[u8], &[u8], u32) {
+    let Some((bytes, &[a, b, c, d, key_len])) = bytes.split_last_chunk::<TAIL>() else {
+        return (&[], &[], 0);
+    };
+    let (value, key) = bytes.split_at(bytes.len() - usize::from(key_len));
+    (value, key, u32::from_le_bytes([a, b, c, d]))
 }

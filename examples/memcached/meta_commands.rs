@@ -47,7 +47,7 @@ impl Cache {
             }
             (None, Some(ttl)) => {
                 self.counters.get_misses += 1;
-                let Ok(index) = self.store.insert(Blob::joined(meta.key(), &[END]), 0) else {
+                let Ok(index) = self.store.insert(Blob::copied(meta.key(), 0, &[END])) else {
                     return self.reply.push(NO_MEMORY);
                 };
                 self.expire(index, Some(ttl));
@@ -106,7 +106,7 @@ impl Cache {
         });
         let kept = older.map(|slot| (slot.won, slot.cas));
         let compare = kept.map_or(flags.compare, |(_, cas)| Some(cas));
-        match self.store_item(found, blob, mode, compare, flags.client_flags) {
+        match self.store_item(found, blob, mode, compare) {
             Ok(index) => {
                 match kept {
                     Some((won, _)) => {
@@ -139,11 +139,10 @@ impl Cache {
         self.counters.delete_hits += 1;
         let keeps = flags.has(b'I') || flags.has(b'x');
         if flags.has(b'x') {
-            let empty = Blob::joined(meta.key(), &[END]);
+            let empty = Blob::copied(meta.key(), 0, &[END]);
             if self.store.replace(index, empty).is_err() {
                 return self.reply.push(NO_MEMORY);
             }
-            self.store.get_mut(index).flags = 0;
         }
         if flags.has(b'I') {
             self.expire(index, flags.ttl);
@@ -179,8 +178,8 @@ impl Cache {
                     return self.answer(meta, "NF", Facts::default());
                 };
                 let number = flags.initial.to_string();
-                let blob = Blob::joined(meta.key(), &[number.as_bytes(), END]);
-                let Ok(index) = self.store.insert(blob, 0) else {
+                let blob = Blob::copied(meta.key(), 0, &[number.as_bytes(), END]);
+                let Ok(index) = self.store.insert(blob) else {
                     return self.reply.push(NO_MEMORY);
                 };
                 self.expire(index, Some(ttl));
@@ -269,7 +268,7 @@ impl Cache {
                 return self.reply.push(if meta.flags.has(b'b') { " b" } else { "" });
             }
             (b'c', _) if meta.op != Op::Delete => facts.cas as i128,
-            (b'f', Some(slot)) => slot.flags.into(),
+            (b'f', Some(slot)) => slot.blob.flags().into(),
             (b's', Some(slot)) => slot.blob.value().len() as i128,
             (b't', Some(_)) if facts.expires == NEVER => -1,
             (b't', Some(_)) => i128::from(facts.expires) - i128::from(now),

@@ -16,11 +16,11 @@ Examples:
                                   serve everyone, with 4 GiB and four threads
   memcached -I 8M                 accept values of up to 8 MiB
 
-The memory of an item includes an overhead: 105 to 120 bytes for values of up to
-4 KiB, about 200 for 10 KB, and 4.5 KB for those over 64 KiB. (memcached 1.6
+The memory of an item includes an overhead: 85 to 100 bytes for values of up to
+4 KiB, about 220 for 10 KB, and 4.5 KB for those over 64 KiB. (memcached 1.6
 needs 80 to 90, and rounds up to a slab's size, which adds 5 to 10 %.) The slots
 of removed items are reused, but never freed: when many small items give way to
-a few large ones, the memory exceeds -m by up to 96 bytes for each small one.
+a few large ones, the memory exceeds -m by up to 72 bytes for each small one.
 There is no authentication: use a -l address that only your servers can reach.";
 
 /// The sizes that -I may be.

@@ -350,7 +350,8 @@ impl LineHandler for Memcached {
         if !block.ends_with(END) {
             self.cache.reply.push(BAD_BLOCK);
         } else if let Ok(command) = command::parse(&line) {
-            let blob = Blob::new(command.key().unwrap_or_default(), block);
+            let key = command.key().unwrap_or_default();
+            let blob = Blob::new(key, command.client_flags(), block);
             self.run(cx, session, &[&line], &command, Some(blob));
         }
         session.line = line;

@@ -7,11 +7,15 @@ use super::item::Blob;
 
 /// No slot.
 const NIL: u32 = u32::MAX;
+/// How many slots are allocated at a time: 256 KiB, which are never moved.
+const CHUNK: usize = 1 << 12;
 /// The first size of the hash table.
 const BUCKETS: usize = 1 << 10;
 
-/// An item and its place in the table and the lists, or a vacant slot.
+/// An item and its place in the table and the lists, or a vacant slot. It fills a cache line: most
+/// lookups of random keys wait for memory, and a second line would be a second wait.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Slot {
     pub(crate) blob: Blob,
     pub(crate) cas: u64,
@@ -22,8 +26,6 @@ pub(crate) struct Slot {
     hash: u32,
     newer: u32,
     older: u32,
-    /// The client's flags.
-    pub(crate) flags: u32,
     /// When it expires, in seconds of [`Store::now`](super::store::Store::now), or
     /// [`NEVER`](super::store::NEVER).
     pub(crate) expires: u32,
@@ -39,11 +41,11 @@ pub(crate) struct Slot {
     pub(crate) epoch: u8,
 }
 
-const _: () = assert!(size_of::<Slot>() <= 88);
+const _: () = assert!(size_of::<Slot>() == 64);
 
 impl Slot {
     /// Creates an item that was just used and does not expire.
-    pub(crate) fn new(blob: Blob, hash: u32, cas: u64, flags: u32, now: u32) -> Slot {
+    pub(crate) fn new(blob: Blob, hash: u32, cas: u64, now: u32) -> Slot {
         Slot {
             blob,
             cas,
@@ -52,7 +54,6 @@ impl Slot {
             hash,
             newer: NIL,
             older: NIL,
-            flags,
             expires: 0,
             used: now,
             fetched: false,
@@ -69,7 +70,7 @@ impl Slot {
 
 /// All slots. Indices name them.
 pub(crate) struct Slots {
-    slots: Vec<Slot>,
+    chunks: Vec<Vec<Slot>>,
     /// The first vacant slot.
     vacant: u32,
     /// The first item of each bucket. Their number is a power of two.
@@ -88,7 +89,7 @@ impl Links for Slots {
 impl Slots {
     pub(crate) fn new() -> Slots {
         let buckets = vec![NIL; BUCKETS];
-        Slots { slots: Vec::new(), vacant: NIL, buckets, newest: NIL, oldest: NIL, len: 0 }
+        Slots { chunks: Vec::new(), vacant: NIL, buckets, newest: NIL, oldest: NIL, len: 0 }
     }
 
     /// The number of items.
@@ -97,11 +98,11 @@ impl Slots {
     }
 
     pub(crate) fn get(&self, index: u32) -> &Slot {
-        &self.slots[index as usize]
+        &self.chunks[index as usize / CHUNK][index as usize % CHUNK]
     }
 
     pub(crate) fn get_mut(&mut self, index: u32) -> &mut Slot {
-        &mut self.slots[index as usize]
+        &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK]
     }
 
     /// Finds an item.
@@ -153,18 +154,32 @@ impl Slots {
         let vacant = std::mem::replace(&mut self.vacant, index);
         let slot = self.get_mut(index);
         (slot.chain, slot.expires) = (vacant, 0);
-        std::mem::replace(&mut slot.blob, Blob::VACANT)
+        std::mem::replace(&mut slot.blob, Blob::vacant())
     }
 
     fn occupy(&mut self, slot: Slot) -> u32 {
         if self.vacant == NIL {
-            self.slots.push(slot);
-            return self.slots.len() as u32 - 1;
+            return self.push(slot);
         }
         let index = self.vacant;
         self.vacant = self.get(index).chain;
         *self.get_mut(index) = slot;
         index
+    }
+
+    /// Adds a slot, as none is vacant.
+    fn push(&mut self, slot: Slot) -> u32 {
+        let index = self.count();
+        if index.is_multiple_of(CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        self.chunks[index / CHUNK].push(slot);
+        index as u32
+    }
+
+    /// The number of slots, vacant ones included.
+    fn count(&self) -> usize {
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
     }
 
     fn bucket(&self, hash: u32) -> usize {
@@ -195,7 +210,7 @@ impl Slots {
     /// million items.
     fn grow(&mut self) {
         self.buckets = vec![NIL; self.buckets.len() * 2];
-        for index in 0..self.slots.len() as u32 {
+        for index in 0..self.count() as u32 {
             if self.get(index).is_occupied() {
                 self.chain(index);
             }

@@ -1,11 +1,11 @@
 //! The items of one reactor: a hash table, the order of their use, and their expiry.
 //!
-//! An item is a slot of a vector. The hash table, the order of use and the timing wheel are chains of
-//! indices through the slots, so the only allocation of an item is its [`Blob`]. An item costs 88
+//! An item is a slot. The hash table, the order of use and the timing wheel are chains of
+//! indices through the slots, so the only allocation of an item is its [`Blob`]. An item costs 64
 //! bytes for the slot, 4 to 8 for the table, and [`Blob::cost`]: the limit counts all of them.
 //!
 //! The limit does not count vacant slots, which later items use, but which are never freed: when many
-//! small items give way to a few large ones, the memory exceeds the limit by up to 96 bytes for each
+//! small items give way to a few large ones, the memory exceeds the limit by up to 72 bytes for each
 //! of the small ones. To count them instead would leave that much less for items from then on.
 
 use std::hash::{DefaultHasher, Hasher};
@@ -183,14 +183,14 @@ impl Store {
     }
 
     /// Adds an item, which must not be there. It does not expire.
-    pub(crate) fn insert(&mut self, blob: Blob, flags: u32) -> Result<u32, NoMemory> {
+    pub(crate) fn insert(&mut self, blob: Blob) -> Result<u32, NoMemory> {
         self.sweep(SWEPT_BY_INSERT);
         let cost = OVERHEAD + blob.cost();
         self.make_room(cost, cost)?;
         self.used += cost;
         let hash = hash(self.seed, blob.key()) as u32;
         let cas = self.next_cas();
-        let mut slot = Slot::new(blob, hash, cas, flags, self.now);
+        let mut slot = Slot::new(blob, hash, cas, self.now);
         slot.epoch = self.epoch;
         Ok(self.slots.insert(slot))
     }

@@ -69,12 +69,13 @@ fn row_12_what_an_item_costs_is_what_is_counted() {
         let count = 1 + (1 << 12);
         let cost = measure(|| fill(&mut h, client, count, len));
         let counted = stat(&mut h, client, "bytes") - before;
-        // The slots and the table have room for as many again after they have grown.
-        let spare = (count * 88) as f64;
+        // There is one item more than slots are allocated at a time, so as many again are vacant.
+        let spare = (count * 64) as f64;
         let taken = cost.bytes_current as f64;
         assert!(taken < counted as f64 * most + spare, "{len}: {taken} of {counted}");
         let overhead = counted as usize / count - len - 4;
-        assert!(overhead < 170, "{len}: {overhead}");
+        let bound = if len > 4 << 10 { 230 } else { 100 };
+        assert!(overhead < bound, "{len}: {overhead}");
     }
 }
 
