@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, value_parser};
+use sluicegate_protocols::forward::HealthCheck;
 use sluicegate_protocols::proxy_protocol::Version;
 use sluicegate_protocols::upstreams::{Balance, BalancerOptions, UpstreamsOptions};
 use sluicegate_reactor::Connect;
@@ -39,14 +40,18 @@ pub(crate) struct Balancing {
     /// How long a target stays ejected before one connection tries it again.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     fail_timeout: Duration,
-    /// Also check each target at this interval by connecting to it. By default there are no checks.
-    #[arg(long, value_name = "TIME", value_parser = period, conflicts_with = "http")]
+    /// Also check each target at this interval, by connecting to it. With --http, by a request,
+    /// which must be answered within the interval. By default there are no checks.
+    #[arg(long, value_name = "TIME", value_parser = period)]
     check: Option<Duration>,
+    /// Path that checks of --http request. They succeed if the status is from 200 to 399.
+    #[arg(long, value_name = "PATH", default_value = "/", conflicts_with_all = ["to", "to_file"])]
+    check_path: String,
     /// Mark a target up after this many consecutive successful checks.
-    #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "http")]
+    #[arg(long, value_name = "N", default_value_t = 2)]
     rise: u32,
     /// Mark a target down after this many consecutive failed checks.
-    #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "http")]
+    #[arg(long, value_name = "N", default_value_t = 3)]
     fall: u32,
     /// Ramp up the share of a recovered or added target over this time.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
@@ -90,6 +95,11 @@ impl Balancing {
             fall: self.fall,
             slow_start: self.slow_start,
         }
+    }
+
+    /// The checks of targets of HTTP requests.
+    pub(crate) fn health_check(&self) -> Option<HealthCheck> {
+        Some(HealthCheck { interval: self.check?, target: self.check_path.clone() })
     }
 
     pub(crate) fn options(&self, connect: Connect, announce: Option<Version>) -> BalancerOptions {

@@ -21,8 +21,8 @@ Examples:
                                           relay every connection, and let clients keep idle ones
   proxy --to 10.0.0.1:9000 --to 10.0.0.2:9000 --balance least-connections --check 2s
                                           balance connections across healthy servers
-  proxy --http 10.0.0.1:80 --http 10.0.0.2:80 --balance least-connections
-                                          balance HTTP requests, and eject servers that fail
+  proxy --http 10.0.0.1:80 --http 10.0.0.2:80 --check 2s --check-path /healthz
+                                          balance HTTP requests across healthy servers
   proxy --http localhost:3000 --access-log -
                                           forward HTTP requests, and print one line per request
   proxy --http unix:/run/app.sock --header-up Authorization:
@@ -236,6 +236,7 @@ impl Options {
         Ok(ForwardOptions {
             client,
             upstreams: self.balancing.upstreams(),
+            check: self.balancing.health_check(),
             host: if *change_host { HostField::Origin } else { HostField::Keep },
             x_forwarded: match x_forwarded {
                 Mode::Append => Provenance::Append,

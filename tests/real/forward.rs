@@ -8,12 +8,12 @@ use std::process::Command;
 use std::thread;
 
 use socket2::{Domain, Socket, Type};
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use crate::client::Client;
 use crate::haproxy::{Haproxy, SIZES, connect, get_and_put};
 use crate::http_client::Nginx;
-use crate::process::{Server, example, has, run};
+use crate::process::{Server, eventually, example, has, run};
 use crate::random::noise;
 
 fn proxy_to(origin: impl ToString) -> Server {
@@ -65,6 +65,31 @@ fn requests_are_divided_among_targets_and_none_fails_when_one_dies() {
     targets[1].signal("KILL");
     targets[1].wait();
     assert_eq!(names(20), "a".repeat(20));
+}
+
+#[test]
+fn a_target_whose_checks_fail_gets_no_requests_until_they_succeed() {
+    let dirs = [(); 2].map(|()| tempdir().expect("a new directory"));
+    let targets = [("a", &dirs[0]), ("b", &dirs[1])].map(|(name, dir)| {
+        fs::write(dir.path().join("name"), name).expect("a file");
+        Server::start(example("http").arg(dir.path()))
+    });
+    let write = |dir: &TempDir| fs::write(dir.path().join("healthy"), "").expect("a file");
+    write(&dirs[0]);
+    let [a, b] = targets.each_ref().map(|target| target.address);
+    let to = format!("{a},{b}");
+    let checks = ["--check", "50ms", "--check-path", "/healthy?of=b", "--rise", "1", "--fall", "1"];
+    let proxy = Server::start(example("proxy").args(["--http", &to]).args(checks));
+    let mut client = Client::new(&proxy);
+    let mut names = || {
+        let names = (0..4).map(|_| String::from_utf8(client.get("/name").1).expect("text"));
+        names.collect::<String>()
+    };
+    eventually("requests to a alone", || (names() == "aaaa").then_some(()));
+    write(&dirs[1]);
+    eventually("requests to both", || names().contains('b').then_some(()));
+    fs::remove_file(dirs[0].path().join("healthy")).expect("a file");
+    eventually("requests to b alone", || (names() == "bbbb").then_some(()));
 }
 
 #[test]

@@ -80,7 +80,10 @@
 //!   requests wait for a connection. Streams of events keep their connections: if there can be
 //!   many, raise [`connections`](crate::http::client::ClientOptions::connections).
 //!
-//! There are no health checks, and the list of origins is fixed. The message
+//! - With [`ForwardOptions::check`], the proxy sends a request to each origin at an interval. While
+//!   the checks of an origin fail, it gets requests only if those of all others fail too.
+//!
+//! The list of origins is fixed. The message
 //! [`Inspect`](crate::upstreams::Inspect) reads the state of the origins, and the status listener
 //! shows it ([`StatusOptions::upstreams`](crate::ops::StatusOptions::upstreams)).
 //!
@@ -131,13 +134,15 @@
 //! | | |
 //! |---|---|
 //! | `service` | requests on their way to the origin |
-//! | `origins` | choosing the origin of a request |
 //! | `passage` | responses on their way back |
+//! | `origins` | choosing the origin of a request |
+//! | `checks` | health checks |
 //! | `tunnel` | connections after an upgrade |
 //! | `attempt`, `shared` | a request as its origin counts it, and what all exchanges share |
 //! | `fields`, `rules`, `failure`, `options` | header fields, failures, options |
 
 mod attempt;
+mod checks;
 mod failure;
 mod fields;
 mod options;
@@ -150,5 +155,5 @@ mod shared;
 mod tests;
 mod tunnel;
 
-pub use options::{FieldChanges, ForwardOptions, HostField, Provenance};
+pub use options::{FieldChanges, ForwardOptions, HealthCheck, HostField, Provenance};
 pub use service::{Body, Forward};

@@ -1,5 +1,7 @@
 //! The options of a forwarding service.
 
+use std::time::Duration;
+
 use crate::http::client::ClientOptions;
 use crate::upstreams::UpstreamsOptions;
 
@@ -24,6 +26,8 @@ pub struct ForwardOptions {
     /// How one of [several origins](super#several-origins) is chosen, and when it is ejected. The
     /// connections of an origin are the requests that it has not answered completely.
     pub upstreams: UpstreamsOptions,
+    /// How the health of each origin is checked. Default: not at all.
+    pub check: Option<HealthCheck>,
     /// The `Host` that the origin gets. Default: the client's.
     pub host: HostField,
     /// What happens to `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`. Default:
@@ -52,6 +56,29 @@ pub struct ForwardOptions {
     /// [`receive_exact`](sluicegate_reactor::Limits::receive_exact) applies too: longer bodies are
     /// streamed, and their requests are not sent again if a connection fails. Default 16 KiB.
     pub whole_body: usize,
+}
+
+/// A GET request to each origin at an interval. An origin is
+/// [down](crate::upstreams#choosing) after several checks in a row have failed.
+///
+/// A check succeeds if the status of the response is from 200 to 399. It fails if there is no such
+/// response within the interval. Each check opens a connection. Each thread makes its own checks.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use sluicegate_protocols::forward::{ForwardOptions, HealthCheck};
+///
+/// let check = HealthCheck { target: "/readyz".to_owned(), interval: Duration::from_secs(2) };
+/// let options = ForwardOptions { check: Some(check), ..ForwardOptions::default() };
+/// assert!(options.check().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// The target of the request: an encoded path, with or without a query.
+    pub target: String,
+    /// The time from one check to the next, longer than zero.
+    pub interval: Duration,
 }
 
 /// Changes to the header fields of the messages of one direction.
@@ -124,6 +151,7 @@ impl Default for ForwardOptions {
         ForwardOptions {
             client: ClientOptions::default(),
             upstreams: UpstreamsOptions::default(),
+            check: None,
             host: HostField::Keep,
             x_forwarded: Provenance::Replace,
             forwarded: Provenance::Pass,

@@ -53,6 +53,11 @@ impl<E: Exchange> Origins<E> {
         }
     }
 
+    /// The state of the origins.
+    pub(super) fn upstreams(&self) -> Rc<RefCell<Upstreams>> {
+        self.upstreams.clone()
+    }
+
     /// The client of an origin.
     pub(super) fn client(&self, id: UpstreamId) -> &Client<E> {
         let (_, client) = self.clients.iter().find(|(known, _)| *known == id).expect("an origin");

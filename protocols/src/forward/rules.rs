@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::options::{FieldChanges, ForwardOptions, Provenance};
+use super::options::{FieldChanges, ForwardOptions, HealthCheck, Provenance};
+use crate::http::client::Request;
 use crate::http::{check_option, is_token};
 
 /// The fields that concern only the connection on which they were received (RFC 9110, section
@@ -30,11 +31,18 @@ impl ForwardOptions {
     ///
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if [`name`](ForwardOptions::name) cannot be in
-    /// `Via`, or if a header field is invalid or one that the proxy writes itself. The message names
-    /// it.
+    /// `Via`, if the target of [`check`](ForwardOptions::check) is no encoded path or its interval
+    /// is zero, or if a header field is invalid or one that the proxy writes itself. The message
+    /// names it.
     pub fn check(&self) -> io::Result<()> {
         if !is_via_name(&self.name) {
             let why = format!("the name {:?} cannot be in Via", self.name);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        if let Some(HealthCheck { target, interval }) = &self.check
+            && (!Request::get(target).is_valid() || interval.is_zero())
+        {
+            let why = format!("{target:?} cannot be requested every {interval:?}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         FieldRules::of_requests(self).and(FieldRules::of_responses(self)).map(drop)

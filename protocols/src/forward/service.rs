@@ -11,6 +11,7 @@ use std::rc::Rc;
 use sluicegate_reactor::{ConnId, Payload, Reactor, Receive, Sent, Sessions, Target, Turn};
 
 use super::attempt::Attempt;
+use super::checks::Checks;
 use super::fields;
 use super::options::{ForwardOptions, HostField};
 use super::origins::Origins;
@@ -82,6 +83,9 @@ impl Forward {
             lines: RefCell::default(),
         };
         let origins = Origins::register(reactor, origins, options)?;
+        if let Some(check) = &options.check {
+            Checks::start(reactor, origins.upstreams(), check, options)?;
+        }
         Ok(Forward { origins, shared: Rc::new(shared), links: Vec::new() })
     }
 

@@ -10,28 +10,31 @@ use crate::forward::{Forward, ForwardOptions};
 use crate::http::Http;
 use crate::upstreams::UpstreamsOptions;
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
-fn origin(number: u8) -> Address {
+pub(super) fn origin(number: u8) -> Address {
     Address::Ip(([10, 0, 0, number], 80).into())
 }
 
 /// A proxy with this many origins, of which those with the given numbers can be reached.
-struct World {
-    h: Harness<Http<Forward>>,
+pub(super) struct World {
+    pub(super) h: Harness<Http<Forward>>,
     count: u8,
 }
 
 impl World {
     fn new(count: u8, reachable: &[u8], upstreams: UpstreamsOptions) -> World {
-        let options = ForwardOptions { upstreams, ..ForwardOptions::default() };
+        World::with(count, reachable, &ForwardOptions { upstreams, ..ForwardOptions::default() })
+    }
+
+    pub(super) fn with(count: u8, reachable: &[u8], options: &ForwardOptions) -> World {
         let mut h = Harness::build(
             &Listen::default(),
             |_| {},
             |reactor| {
                 let origins = (1..=count).map(|number| Target::from(origin(number)));
-                let forward = Forward::balanced(reactor, origins, &options).expect("room");
+                let forward = Forward::balanced(reactor, origins, options).expect("room");
                 reactor.register(Http::new(forward))
             },
         );
@@ -60,7 +63,7 @@ impl World {
     }
 
     /// Lets a client send a request, and an origin answer. Returns the number of the origin.
-    fn exchange(&mut self) -> u8 {
+    pub(super) fn exchange(&mut self) -> u8 {
         let client = self.ask(get("Connection: close\r\n"));
         let (number, far) = self.accept();
         self.h.feed(far, HELLO);

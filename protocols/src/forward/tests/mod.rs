@@ -3,6 +3,7 @@
 mod balanced;
 mod bodies;
 mod changes;
+mod checks;
 mod failures;
 mod relayed;
 mod requests;

@@ -106,6 +106,11 @@ impl Request {
         self
     }
 
+    /// Whether it can be sent.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.invalid.is_none()
+    }
+
     /// Whether sending it twice has the same effect as once.
     pub(crate) fn is_idempotent(&self) -> bool {
         self.traits.is_idempotent
