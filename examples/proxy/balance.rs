@@ -47,6 +47,9 @@ pub(crate) struct Balancing {
     /// Path that checks of --http request. They succeed if the status is from 200 to 399.
     #[arg(long, value_name = "PATH", default_value = "/", conflicts_with_all = ["to", "to_file"])]
     check_path: String,
+    /// Host that checks of --http request. By default it is the name and port of the target.
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["to", "to_file"])]
+    check_host: Option<String>,
     /// Mark a target up after this many consecutive successful checks.
     #[arg(long, value_name = "N", default_value_t = 2)]
     rise: u32,
@@ -99,7 +102,8 @@ impl Balancing {
 
     /// The checks of targets of HTTP requests.
     pub(crate) fn health_check(&self) -> Option<HealthCheck> {
-        Some(HealthCheck { interval: self.check?, target: self.check_path.clone() })
+        let (target, host) = (self.check_path.clone(), self.check_host.clone());
+        Some(HealthCheck { interval: self.check?, target, host })
     }
 
     pub(crate) fn options(&self, connect: Connect, announce: Option<Version>) -> BalancerOptions {

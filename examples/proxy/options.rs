@@ -236,7 +236,7 @@ impl Options {
         Ok(ForwardOptions {
             client,
             upstreams: self.balancing.upstreams(),
-            check: self.balancing.health_check(),
+            health_check: self.balancing.health_check(),
             host: if *change_host { HostField::Origin } else { HostField::Keep },
             x_forwarded: match x_forwarded {
                 Mode::Append => Provenance::Append,

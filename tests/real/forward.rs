@@ -78,7 +78,18 @@ fn a_target_whose_checks_fail_gets_no_requests_until_they_succeed() {
     write(&dirs[0]);
     let [a, b] = targets.each_ref().map(|target| target.address);
     let to = format!("{a},{b}");
-    let checks = ["--check", "50ms", "--check-path", "/healthy?of=b", "--rise", "1", "--fall", "1"];
+    let checks = [
+        "--check",
+        "50ms",
+        "--check-path",
+        "/healthy?of=b",
+        "--check-host",
+        "x",
+        "--rise",
+        "1",
+        "--fall",
+        "1",
+    ];
     let proxy = Server::start(example("proxy").args(["--http", &to]).args(checks));
     let mut client = Client::new(&proxy);
     let mut names = || {

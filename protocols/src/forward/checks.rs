@@ -53,6 +53,17 @@ impl Checks {
     }
 }
 
+impl HealthCheck {
+    /// The request.
+    pub(super) fn request(&self) -> Request {
+        let request = Request::get(&self.target);
+        match &self.host {
+            Some(host) => request.host(host),
+            None => request,
+        }
+    }
+}
+
 /// It is time to check the origins.
 struct CheckAll;
 
@@ -67,7 +78,7 @@ impl Receive<CheckAll> for Checks {
                 check.note(cx, Some(&format_args!("no response in {:?}", self.check.interval)));
             }
             if goes_on {
-                *last = Some(client.send(cx, Request::get(&self.check.target), check));
+                *last = Some(client.send(cx, self.check.request(), check));
             }
         }
         if goes_on {

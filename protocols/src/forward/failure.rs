@@ -9,8 +9,12 @@ use crate::http::client::{Cause, Phase, Request};
 pub(super) fn status_of(cause: &Cause) -> Status {
     match cause {
         Cause::TimedOut(_) | Cause::Unconnected(ErrorKind::TimedOut) => Status::GATEWAY_TIMEOUT,
-        Cause::QueueFull | Cause::MemoryBudget | Cause::Stopped => Status::SERVICE_UNAVAILABLE,
+        Cause::QueueFull
+        | Cause::MemoryBudget
+        | Cause::Stopped
+        | Cause::Unconnected(ErrorKind::QuotaExceeded) => Status::SERVICE_UNAVAILABLE,
         Cause::InvalidRequest(_) => Status::BAD_REQUEST,
+        Cause::Panicked => Status::INTERNAL_SERVER_ERROR,
         _ => Status::BAD_GATEWAY,
     }
 }
@@ -22,6 +26,7 @@ pub(super) fn is_of_origin(cause: &Cause) -> bool {
         Cause::InvalidRequest(_)
             | Cause::MemoryBudget
             | Cause::NotRelayed
+            | Cause::Panicked
             | Cause::UnfinishedRequest
             | Cause::Stopped
     )

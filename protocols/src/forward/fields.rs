@@ -92,19 +92,22 @@ fn write_via(out: &mut Vec<u8>, version: Version, options: &ForwardOptions) {
     }
 }
 
-/// Appends the fields of a request that came from a client with this address.
+/// Appends the fields of a request that came from a client with this address. Returns whether they
+/// announce trailers.
 pub(super) fn write_request(
     out: &mut Vec<u8>,
     request: &Request<'_>,
     client: &str,
     shared: &Shared,
-) {
+) -> bool {
     out.clear();
+    let mut has_trailers = false;
     let Shared { options, request_rules: rules, .. } = shared;
     let nominated = Nominated::by(request.headers());
     for (name, value) in request.headers() {
         if !rules.removes(name) && !nominated.contains(name) {
             push(out, name, value);
+            has_trailers |= name.eq_ignore_ascii_case("Trailer");
         }
     }
     out.extend_from_slice(&rules.lines);
@@ -118,6 +121,7 @@ pub(super) fn write_request(
     if let Some(name) = &options.client_address {
         push(out, name, client.as_bytes());
     }
+    has_trailers
 }
 
 /// Appends the values of a list field that a request has, each followed by a comma.

@@ -44,7 +44,7 @@
 //! | status | cause |
 //! |---|---|
 //! | 502 | the origin cannot be reached, closes early, or breaks a rule of HTTP |
-//! | 503 | too many requests wait for a connection to the origin, or all origins have reached their limit |
+//! | 503 | too many requests wait for a connection to the origin, all origins have reached their limit, or the process has no room for a connection |
 //! | 504 | a deadline of the [client](crate::http::client::ClientOptions), or [`response_timeout`](crate::http::HttpLimits::response_timeout), has passed |
 //!
 //! A client that had left before its request was read counts as 499, as in nginx.
@@ -80,7 +80,7 @@
 //!   requests wait for a connection. Streams of events keep their connections: if there can be
 //!   many, raise [`connections`](crate::http::client::ClientOptions::connections).
 //!
-//! - With [`ForwardOptions::check`], the proxy sends a request to each origin at an interval. While
+//! - With [`ForwardOptions::health_check`], the proxy sends a request to each origin at an interval. While
 //!   the checks of an origin fail, it gets requests only if those of all others fail too.
 //!
 //! The list of origins is fixed. The message

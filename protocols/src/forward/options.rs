@@ -27,7 +27,7 @@ pub struct ForwardOptions {
     /// connections of an origin are the requests that it has not answered completely.
     pub upstreams: UpstreamsOptions,
     /// How the health of each origin is checked. Default: not at all.
-    pub check: Option<HealthCheck>,
+    pub health_check: Option<HealthCheck>,
     /// The `Host` that the origin gets. Default: the client's.
     pub host: HostField,
     /// What happens to `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`. Default:
@@ -69,16 +69,22 @@ pub struct ForwardOptions {
 ///
 /// use sluicegate_protocols::forward::{ForwardOptions, HealthCheck};
 ///
-/// let check = HealthCheck { target: "/readyz".to_owned(), interval: Duration::from_secs(2) };
-/// let options = ForwardOptions { check: Some(check), ..ForwardOptions::default() };
+/// let check = HealthCheck {
+///     interval: Duration::from_secs(2),
+///     target: "/readyz".to_owned(),
+///     host: Some("www.example".to_owned()),
+/// };
+/// let options = ForwardOptions { health_check: Some(check), ..ForwardOptions::default() };
 /// assert!(options.check().is_ok());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthCheck {
-    /// The target of the request: an encoded path, with or without a query.
-    pub target: String,
     /// The time from one check to the next, longer than zero.
     pub interval: Duration,
+    /// The target of the request: an encoded path, with or without a query.
+    pub target: String,
+    /// The `Host` of the request. `None`: the name and port of the origin.
+    pub host: Option<String>,
 }
 
 /// Changes to the header fields of the messages of one direction.
@@ -151,7 +157,7 @@ impl Default for ForwardOptions {
         ForwardOptions {
             client: ClientOptions::default(),
             upstreams: UpstreamsOptions::default(),
-            check: None,
+            health_check: None,
             host: HostField::Keep,
             x_forwarded: Provenance::Replace,
             forwarded: Provenance::Pass,

@@ -15,6 +15,9 @@ use crate::upstreams::{
     Choice, RequestCounts, UpstreamId, UpstreamStatus, Upstreams, UpstreamsStatus,
 };
 
+/// The maximum number of origins. Each has a handler or two, and a reactor has room for 256.
+pub(super) const MAX_ORIGINS: usize = 100;
+
 /// The origins, with a client for the exchanges with each.
 pub(super) struct Origins<E: Exchange> {
     upstreams: Rc<RefCell<Upstreams>>,
@@ -29,12 +32,14 @@ impl<E: Exchange> Origins<E> {
         options: &ForwardOptions,
     ) -> io::Result<Rc<Origins<E>>> {
         let upstreams = Upstreams::new(origins, options.upstreams);
+        let count = upstreams.iter().count();
+        if count == 0 || count > MAX_ORIGINS {
+            let why = format!("there are {count} origins: from 1 to {MAX_ORIGINS} are possible");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let mut clients = Vec::new();
         for (id, upstream) in upstreams.iter() {
             clients.push((id, Client::new(reactor, &upstream.address, &options.client)?));
-        }
-        if clients.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no origin"));
         }
         Ok(Rc::new(Origins { upstreams: Rc::new(RefCell::new(upstreams)), clients }))
     }

@@ -3,7 +3,6 @@
 use std::io;
 
 use super::options::{FieldChanges, ForwardOptions, HealthCheck, Provenance};
-use crate::http::client::Request;
 use crate::http::{check_option, is_token};
 
 /// The fields that concern only the connection on which they were received (RFC 9110, section
@@ -31,18 +30,20 @@ impl ForwardOptions {
     ///
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if [`name`](ForwardOptions::name) cannot be in
-    /// `Via`, if the target of [`check`](ForwardOptions::check) is no encoded path or its interval
-    /// is zero, or if a header field is invalid or one that the proxy writes itself. The message
-    /// names it.
+    /// `Via`, if the request of [`health_check`](ForwardOptions::health_check) is invalid or its
+    /// interval is zero, or if a header field is invalid or one that the proxy writes itself. The
+    /// message names it.
     pub fn check(&self) -> io::Result<()> {
         if !is_via_name(&self.name) {
             let why = format!("the name {:?} cannot be in Via", self.name);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        if let Some(HealthCheck { target, interval }) = &self.check
-            && (!Request::get(target).is_valid() || interval.is_zero())
+        if let Some(check) = &self.health_check
+            && (!check.request().is_valid() || check.interval.is_zero())
         {
-            let why = format!("{target:?} cannot be requested every {interval:?}");
+            let HealthCheck { interval, target, host } = check;
+            let of = host.as_ref().map(|host| format!(" of {host:?}")).unwrap_or_default();
+            let why = format!("{target:?}{of} cannot be requested every {interval:?}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         FieldRules::of_requests(self).and(FieldRules::of_responses(self)).map(drop)

@@ -67,7 +67,8 @@ impl Forward {
     /// Creates a service that balances requests across [several origins](super#several-origins).
     ///
     /// # Errors
-    /// The same as those of [`Forward::new`], and `InvalidInput` if there is no origin.
+    /// The same as those of [`Forward::new`], and `InvalidInput` if there is no origin, or
+    /// if there are more than 100.
     pub fn balanced(
         reactor: &mut Reactor,
         origins: impl IntoIterator<Item = Target>,
@@ -83,7 +84,7 @@ impl Forward {
             lines: RefCell::default(),
         };
         let origins = Origins::register(reactor, origins, options)?;
-        if let Some(check) = &options.check {
+        if let Some(check) = &options.health_check {
             Checks::start(reactor, origins.upstreams(), check, options)?;
         }
         Ok(Forward { origins, shared: Rc::new(shared), links: Vec::new() })
@@ -121,33 +122,6 @@ impl Forward {
         Some(origin)
     }
 
-    /// The request that the origin gets. Its body is still missing.
-    fn forwarded(&mut self, request: &Request<'_>) -> Forwarded {
-        let shared = self.shared.clone();
-        // Without a link, no origin is chosen for the request.
-        let address = self.link(request).map_or("", |link| &link.address);
-        let lines = &mut *shared.lines.borrow_mut();
-        fields::write_request(lines, request, address, &shared);
-        let mut forwarded = match target_of(request) {
-            Cow::Borrowed(target) => Forwarded::new(request.method(), target),
-            Cow::Owned(target) => Forwarded::new(request.method(), &target),
-        };
-        if let (HostField::Keep, Some(host)) = (shared.options.host, request.host()) {
-            forwarded = forwarded.host(host);
-        }
-        if let Some(left) = hops_left(request) {
-            forwarded = forwarded.header("Max-Forwards", (left - 1).to_string());
-        }
-        if let Some(upgrade) = request.upgrade() {
-            let offered = shared.options.upgrades.iter().filter(|name| upgrade.offers(name));
-            let offered: Vec<&str> = offered.map(String::as_str).collect();
-            if !offered.is_empty() {
-                forwarded = forwarded.upgrade(&offered.join(", "));
-            }
-        }
-        forwarded.fields(lines, request.header("Trailer").is_some())
-    }
-
     /// Passes a request on whose body is complete.
     fn send(
         &mut self,
@@ -155,15 +129,13 @@ impl Forward {
         body: Option<Payload<'_>>,
         mut reply: Reply<'_, '_>,
     ) -> Answered<Body> {
-        let mut forwarded = self.forwarded(request);
-        forwarded = match body {
-            None => forwarded,
-            Some(body) => forwarded.body(body),
-        };
-        let attempt = match self.choose(request, &mut reply) {
-            Ok(attempt) => attempt,
+        let (attempt, mut forwarded) = match self.begin(request, &mut reply) {
+            Ok(begun) => begun,
             Err(status) => return reply.error(status),
         };
+        if let Some(body) = body {
+            forwarded = forwarded.body(body);
+        }
         let (origin, retry) = (attempt.id(), self.retry(request, &forwarded));
         reply.defer(|deferred, cx| {
             let client = deferred.connection();
@@ -174,18 +146,20 @@ impl Forward {
         })
     }
 
-    /// Chooses an origin for a request.
+    /// Chooses an origin for a request, and begins the one that it gets. Its body is still missing.
     ///
     /// # Errors
     /// The status of the response if the client is gone, or if no origin has room.
-    fn choose(
+    fn begin(
         &mut self,
         request: &Request<'_>,
         reply: &mut Reply<'_, '_>,
-    ) -> Result<Attempt, Status> {
-        let source = self.link(request).ok_or(Status::CLIENT_CLOSED)?.ip;
-        let chosen = self.origins.choose(reply.turn().now(), source, &[]);
-        chosen.ok_or(Status::SERVICE_UNAVAILABLE)
+    ) -> Result<(Attempt, Forwarded), Status> {
+        let (shared, origins) = (self.shared.clone(), self.origins.clone());
+        let link = self.link(request).ok_or(Status::CLIENT_CLOSED)?;
+        let chosen = origins.choose(reply.turn().now(), link.ip, &[]);
+        let attempt = chosen.ok_or(Status::SERVICE_UNAVAILABLE)?;
+        Ok((attempt, forwarded(request, &link.address, &shared)))
     }
 
     /// What is kept to send a request to another origin.
@@ -203,9 +177,8 @@ impl Forward {
     /// Passes a request on, and its body as it arrives.
     fn stream(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered<Body> {
         let length = request.content_length();
-        let forwarded = self.forwarded(request).stream(length);
-        let attempt = match self.choose(request, &mut reply) {
-            Ok(attempt) => attempt,
+        let (attempt, forwarded) = match self.begin(request, &mut reply) {
+            Ok((attempt, forwarded)) => (attempt, forwarded.stream(length)),
             Err(status) => return reply.error(status),
         };
         let origin = attempt.id();
@@ -239,6 +212,30 @@ impl Forward {
             link.current.replace(Some(exchange));
         }
     }
+}
+
+/// The request that the origin gets for one of a client with this address.
+fn forwarded(request: &Request<'_>, address: &str, shared: &Shared) -> Forwarded {
+    let lines = &mut *shared.lines.borrow_mut();
+    let has_trailers = fields::write_request(lines, request, address, shared);
+    let mut forwarded = match target_of(request) {
+        Cow::Borrowed(target) => Forwarded::new(request.method(), target),
+        Cow::Owned(target) => Forwarded::new(request.method(), &target),
+    };
+    if let (HostField::Keep, Some(host)) = (shared.options.host, request.host()) {
+        forwarded = forwarded.host(host);
+    }
+    if let Some(left) = hops_left(request) {
+        forwarded = forwarded.header("Max-Forwards", (left - 1).to_string());
+    }
+    if let Some(upgrade) = request.upgrade() {
+        let offered = shared.options.upgrades.iter().filter(|name| upgrade.offers(name));
+        let offered: Vec<&str> = offered.map(String::as_str).collect();
+        if !offered.is_empty() {
+            forwarded = forwarded.upgrade(&offered.join(", "));
+        }
+    }
+    forwarded.fields(lines, has_trailers)
 }
 
 /// The target in the form for an origin (RFC 9112, section 3.2.1).

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sluicegate_reactor::testing::{Client as FarEnd, Harness, Remote, State};
 use sluicegate_reactor::{Address, Listen, Target};
 
+use super::checks::every_second;
 use super::get;
 use crate::forward::{Forward, ForwardOptions};
 use crate::http::Http;
@@ -164,8 +165,12 @@ fn an_origin_has_no_more_requests_than_it_may_have() {
 }
 
 #[test]
-fn a_service_needs_an_origin() {
-    let mut reactor = sluicegate_reactor::Reactor::new().expect("a reactor");
-    let made = Forward::balanced(&mut reactor, [], &ForwardOptions::default());
-    assert_eq!(made.err().map(|error| error.to_string()).as_deref(), Some("there is no origin"));
+fn a_service_has_one_to_a_hundred_origins() {
+    for (count, works) in [(0, false), (1, true), (100, true), (101, false)] {
+        let mut reactor = sluicegate_reactor::Reactor::new().expect("a reactor");
+        let origins = (0..count).map(|number| Target::from(origin(number)));
+        let options = ForwardOptions { health_check: Some(every_second()), ..Default::default() };
+        let made = Forward::balanced(&mut reactor, origins, &options);
+        assert_eq!(made.is_ok(), works, "{made:?}");
+    }
 }

@@ -11,12 +11,19 @@ use crate::upstreams::UpstreamsOptions;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
+pub(super) fn every_second() -> HealthCheck {
+    HealthCheck { interval: SECOND, target: "/healthz?all".to_owned(), host: None }
+}
+
 impl World {
     /// A proxy that checks its origins, and has just made its first check.
     fn checking(count: u8) -> World {
-        let check = HealthCheck { target: "/healthz?all".to_owned(), interval: SECOND };
         let upstreams = UpstreamsOptions { rise: 2, fall: 2, ..UpstreamsOptions::default() };
-        let options = ForwardOptions { check: Some(check), upstreams, ..ForwardOptions::default() };
+        let options = ForwardOptions {
+            health_check: Some(every_second()),
+            upstreams,
+            ..ForwardOptions::default()
+        };
         let all: Vec<_> = (1..=count).collect();
         let mut world = World::with(count, &all, &options);
         world.h.advance(SECOND / 10);
@@ -123,12 +130,21 @@ fn a_check_in_progress_ends_when_the_reactor_stops() {
 #[test]
 fn a_check_that_cannot_be_made_is_an_error() {
     let mut reactor = Reactor::new().expect("a reactor");
-    for (target, interval) in [("", SECOND), ("a", SECOND), ("/a b", SECOND), ("/", Duration::ZERO)]
-    {
-        let check = Some(HealthCheck { target: target.to_owned(), interval });
-        let options = ForwardOptions { check, ..ForwardOptions::default() };
+    for (target, host, interval) in [
+        ("", "h", SECOND),
+        ("a", "h", SECOND),
+        ("/a b", "h", SECOND),
+        ("/", "h h", SECOND),
+        ("/", "h", Duration::ZERO),
+    ] {
+        let (target, host) = (target.to_owned(), Some(host.to_owned()));
+        let check = Some(HealthCheck { interval, target: target.clone(), host: host.clone() });
+        let options = ForwardOptions { health_check: check, ..ForwardOptions::default() };
         let made = Forward::new(&mut reactor, "127.0.0.1:1", &options);
         let error = made.expect_err("an error").to_string();
-        assert_eq!(error, format!("{target:?} cannot be requested every {interval:?}"));
+        assert_eq!(
+            error,
+            format!("{target:?} of {:?} cannot be requested every {interval:?}", host.unwrap())
+        );
     }
 }

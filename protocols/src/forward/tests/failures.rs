@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sluicegate_reactor::Connect;
 use sluicegate_reactor::testing::{Remote, State};
 
 use super::{World, get, origin};
@@ -52,6 +53,17 @@ fn an_origin_that_refuses_connections_is_a_bad_gateway() {
     world.h.feed(client, get("") + &get(""));
     assert_eq!(world.response(client), page("502 Bad Gateway") + &page("502 Bad Gateway"));
     assert_eq!(world.h.state(client), State::Open);
+}
+
+#[test]
+fn a_proxy_without_room_for_a_connection_is_unavailable() {
+    let connect = Connect { max_connections: 1, ..Connect::default() };
+    let client = ClientOptions { connect, ..ClientOptions::default() };
+    let mut world = World::with(ForwardOptions { client, ..ForwardOptions::default() });
+    world.ask(get(""));
+    let second = world.h.open();
+    world.h.feed(second, get(""));
+    assert_eq!(world.response(second), page("503 Service Unavailable"));
 }
 
 #[test]

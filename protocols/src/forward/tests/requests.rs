@@ -75,6 +75,8 @@ fn row_49_trailers_that_were_announced_arrive() {
     let chunked = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n";
     let announced = forwarded(&format!("{chunked}Trailer: Sum\r\n{body}"));
     assert!(announced.ends_with("Trailer: Sum\nTransfer-Encoding: chunked\n\n[a]Sum: 1\n\n"));
+    let of_one_hop = format!("{chunked}Connection: Trailer\r\nTrailer: Sum\r\n{body}");
+    assert!(forwarded(&of_one_hop).ends_with("h\nTransfer-Encoding: chunked\n\n[a]\n"));
     let silent = forwarded(&format!("{chunked}{body}"));
     assert!(silent.ends_with("Transfer-Encoding: chunked\n\n[a]\n"), "{silent}");
 }

@@ -113,6 +113,9 @@ impl fmt::Display for Cause {
             Cause::Unconnected(io::ErrorKind::NotFound) => {
                 f.write_str("cannot connect: no such host or socket")
             }
+            Cause::Unconnected(io::ErrorKind::QuotaExceeded) => {
+                f.write_str("cannot connect: too many connections, lookups or open files")
+            }
             Cause::Unconnected(kind) => write!(f, "cannot connect: {kind}"),
             Cause::Transport(why) => f.write_str(why),
             Cause::TimedOut(phase) => write!(f, "timed out while waiting for {phase}"),
