@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use sluicegate_reactor::{
-    ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+    ConnId, Context, Handler, Input, Payload, Reason, Receive, Sessions, Timeout, Turn,
 };
 
 use crate::quantum::{self, MESSAGES_PER_TURN};
@@ -114,8 +114,9 @@ pub enum FrameEof {
 ///
 /// A frame that arrives in one piece is borrowed from the input. The reactor keeps the start of an
 /// incomplete frame up to [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) bytes;
-/// longer frames are collected in a buffer that grows as bytes arrive; the announced length is
-/// never allocated in advance. A connection delivers at most 1,024 frames in one turn.
+/// longer frames, up to [`Limits::receive_exact`](sluicegate_reactor::Limits::receive_exact), are
+/// received into a buffer that grows as bytes arrive. A connection delivers at most 1,024 frames in
+/// one turn.
 #[derive(Clone, Debug)]
 pub struct Frames<H> {
     handler: H,
@@ -134,45 +135,18 @@ impl<H: FrameHandler> Frames<H> {
     }
 }
 
-/// The state of a connection: the handler's session, and the long frame that is incomplete.
+/// The state of a connection.
 #[derive(Debug)]
 pub struct FrameSession<S> {
-    partial: Option<Box<Partial>>,
     own: S,
+    /// Whether the payload of a long frame is being received.
+    in_payload: bool,
 }
 
 impl<S> FrameSession<S> {
     /// Creates the session of a connection whose input starts with a frame.
     pub fn new(own: S) -> FrameSession<S> {
-        FrameSession { partial: None, own }
-    }
-}
-
-const _: () = assert!(size_of::<FrameSession<()>>() <= 8);
-
-/// A frame that is incomplete.
-#[derive(Debug)]
-struct Partial {
-    bytes: Vec<u8>,
-    len: usize,
-}
-
-impl Partial {
-    /// Takes the bytes of this frame from the front of `bytes` and returns how many they are. The
-    /// buffer doubles: each byte is moved a bounded number of times, and the buffer has at most
-    /// twice the size of what has arrived.
-    fn fill(&mut self, bytes: &[u8]) -> usize {
-        let count = bytes.len().min(self.len - self.bytes.len());
-        let (filled, size) = (self.bytes.len(), self.bytes.capacity());
-        if filled + count > size {
-            self.bytes.reserve_exact((2 * filled).clamp(filled + count, self.len) - filled);
-        }
-        self.bytes.extend_from_slice(&bytes[..count]);
-        count
-    }
-
-    fn is_whole(&self) -> bool {
-        self.bytes.len() == self.len
+        FrameSession { own, in_payload: false }
     }
 }
 
@@ -196,12 +170,22 @@ impl<H: FrameHandler> Handler for Frames<H> {
         quantum::deliver(MESSAGES_PER_TURN, cx, input, |cx, input| self.step(cx, session, input));
     }
 
+    fn on_received(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        payload: Payload<'_>,
+    ) {
+        session.in_payload = false;
+        self.handler.on_frame(cx, &mut session.own, &payload);
+    }
+
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         self.handler.on_drain(cx, &mut session.own);
     }
 
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let is_clean = session.partial.is_none() && cx.unread() == 0;
+        let is_clean = !session.in_payload && cx.unread() == 0;
         let eof = if is_clean { FrameEof::Clean } else { FrameEof::InFrame };
         self.handler.on_eof(cx, &mut session.own, eof);
     }
@@ -234,14 +218,6 @@ impl<H: FrameHandler> Frames<H> {
         session: &mut FrameSession<H::Session>,
         input: &mut Input<'_>,
     ) -> ControlFlow<()> {
-        if let Some(partial) = &mut session.partial {
-            input.consume(partial.fill(input));
-            let Some(whole) = session.partial.take_if(|partial| partial.is_whole()) else {
-                return ControlFlow::Break(());
-            };
-            self.handler.on_frame(cx, &mut session.own, &whole.bytes);
-            return ControlFlow::Continue(());
-        }
         let bytes = input.bytes();
         // A frame of a fixed size needs no header, but begins with its first byte.
         if bytes.is_empty() {
@@ -250,11 +226,7 @@ impl<H: FrameHandler> Frames<H> {
         let extent = match self.framing.decode(bytes) {
             Ok(Some(extent)) => extent,
             Ok(None) => return ControlFlow::Break(()),
-            Err(error) => {
-                self.handler.on_malformed(cx, &mut session.own, error);
-                cx.close();
-                return ControlFlow::Break(());
-            }
+            Err(error) => return self.refuse(cx, session, error),
         };
         let end = extent.header.saturating_add(extent.payload);
         if let Some(frame) = bytes.get(extent.header..end) {
@@ -263,11 +235,24 @@ impl<H: FrameHandler> Frames<H> {
             return ControlFlow::Continue(());
         }
         if end > cx.limits().max_unread {
-            let mut partial = Box::new(Partial { bytes: Vec::new(), len: extent.payload });
-            partial.fill(&bytes[extent.header..]);
-            input.take();
-            session.partial = Some(partial);
+            input.consume(extent.header);
+            if cx.receive_exact(extent.payload).is_err() {
+                let (len, max) = (extent.payload as u64, cx.limits().receive_exact);
+                return self.refuse(cx, session, FrameError::TooLong { len, max });
+            }
+            session.in_payload = true;
         }
+        ControlFlow::Break(())
+    }
+
+    fn refuse(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut FrameSession<H::Session>,
+        error: FrameError,
+    ) -> ControlFlow<()> {
+        self.handler.on_malformed(cx, &mut session.own, error);
+        cx.close();
         ControlFlow::Break(())
     }
 }
