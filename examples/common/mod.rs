@@ -208,8 +208,8 @@ fn targets(host: &str, port: u16) -> Vec<Target> {
     targets
 }
 
-/// Listens on all targets. Some systems list `::1` for `localhost` but do not have it, so an
-/// address that this machine does not have is an error only if no target can be listened on.
+/// Listens on all targets. Some systems list `::1` for `localhost` but have no such address, or no
+/// IPv6 at all. That is an error only if no target can be listened on.
 fn listen_on_each(
     server: &mut sluicegate_reactor::Server,
     targets: &[Target],

@@ -92,7 +92,7 @@ struct Responses {
     #[arg(long, value_name = "PATH", default_value = "")]
     prefix: String,
     /// Header field for responses, such as `Cache-Control: no-cache`; may be repeated. Not added to
-    /// refusals such as 401 and 413.
+    /// the responses 401, 403 and 503 of --auth.
     #[arg(long, value_name = "NAME:VALUE", value_parser = http_options::header)]
     header: Vec<(String, String)>,
     /// Let scripts on other sites read the files. ORIGIN is a site such as https://example.org, or

@@ -37,11 +37,10 @@
 //! - With [`spa`](FilesOptions::spa), a path that does not exist returns the page of a single-page
 //!   application if its last segment contains no dot or the client accepts `text/html`. A missing
 //!   script or image therefore gets 404.
-//! - Each response has the [`headers`](FilesOptions::headers) of the options, except those that
-//!   refuse a request at the level of [`Http`](crate::http::Http), such as 413. With
-//!   [`cors`](FilesOptions::cors), scripts of other origins can read these responses and their
-//!   header fields. OPTIONS answers the preflight requests of browsers, and allows only GET and
-//!   HEAD.
+//! - Each response has the [`headers`](FilesOptions::headers) of the options, including refusals by
+//!   [`Http`](crate::http::Http) such as 413. With [`cors`](FilesOptions::cors), scripts of other
+//!   origins can read the responses and their header fields. OPTIONS answers the preflight requests
+//!   of browsers, and allows only GET and HEAD.
 //! - A file that reports a length of 0 may still have contents, like those in `/proc`. It is read
 //!   for each request, [up to a limit](FilesOptions::unsized_body).
 //!

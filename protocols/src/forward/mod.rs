@@ -75,8 +75,7 @@
 //!   all origins are. A response with any status counts as a success.
 //! - An origin with [`max_connections`](crate::upstreams::UpstreamsOptions::max_connections)
 //!   active requests gets no more. A tunnel counts as one until it ends. If all origins have
-//!   reached this limit, the client gets 503.
-//!   The [client](crate::http::client::ClientOptions::waiting) of each origin limits how many
+//!   reached this limit, the client gets 503. The [client](crate::http::client::ClientOptions::waiting) of each origin limits how many
 //!   requests wait for a connection. Streams of events keep their connections: if there can be
 //!   many, raise [`connections`](crate::http::client::ClientOptions::connections).
 //!

@@ -52,7 +52,7 @@ pub(super) type Current = Rc<RefCell<Option<(UpstreamId, ExchangeId)>>>;
 
 /// A request that is sent to another origin if it cannot be sent to the first.
 pub(super) struct Retry {
-    // The clients own the exchanges that wait, and those own this.
+    /// Weak: the clients of the origins own the exchanges that wait, which own this.
     pub(super) origins: Weak<Origins<Passage>>,
     pub(super) request: Request,
     pub(super) source: Option<IpAddr>,

@@ -70,7 +70,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Whether a name is that of a field which frames the body, but for its underscore.
+/// Whether a name is `Content_Length` or `Transfer_Encoding`.
 fn is_lookalike(name: &str) -> bool {
     name.eq_ignore_ascii_case("content_length") || name.eq_ignore_ascii_case("transfer_encoding")
 }

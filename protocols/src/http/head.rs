@@ -28,7 +28,7 @@ pub(super) type HeaderSlot<'a> = MaybeUninit<Header<'a>>;
 ///
 /// # Errors
 /// The status that refuses the head. If lines are complete and its end is not among them, that is
-/// the status of the first one that is wrong whatever follows.
+/// the status of the first one that is invalid regardless of what follows.
 #[inline]
 pub(super) fn find_end(
     bytes: &[u8],
@@ -47,7 +47,7 @@ pub(super) fn find_end(
 /// before are checked again with the next one; [`HttpLimits::headers`] bounds their number.
 ///
 /// # Errors
-/// The status of the first line that is wrong whatever follows.
+/// The status of the first line that is invalid regardless of what follows.
 #[cold]
 fn check_lines(lines: &[u8], limits: &HttpLimits) -> Result<(), Status> {
     let mut lines = lines.split_inclusive(|&byte| byte == b'\n');

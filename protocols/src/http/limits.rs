@@ -59,7 +59,8 @@ pub struct HttpLimits {
     /// Default 8192.
     pub request_line: usize,
     /// The maximum length of a head in bytes, from the request line to the empty line, and of the
-    /// trailer section. Longer ones get 431. Default 32 KiB.
+    /// trailer section. Longer ones get 431, and trailer fields of more than 4 KiB get 400. Default
+    /// 32 KiB.
     pub head: usize,
     /// The maximum number of header fields, up to 256. Requests with more get 431. Default 100.
     pub headers: usize,

@@ -53,7 +53,8 @@
 //! # What `Http` does for a service
 //!
 //! - It answers requests that break a rule of RFC 9112 with 400, 413, 414, 417, 431, 501 or 505 and
-//!   closes the connection. A head that does not arrive in time gets 408.
+//!   closes the connection. A head that does not arrive in time gets 408, and a body that should be
+//!   a form but is not one gets 415.
 //! - It accepts only CRLF as the end of a line. A bare LF or CR gets 400.
 //! - It refuses a request as soon as a line of its head is complete and invalid, even if the head
 //!   is incomplete. If several lines are invalid, the first one determines the status.

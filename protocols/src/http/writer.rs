@@ -43,8 +43,8 @@ pub(super) fn send_chunk(peer: &mut Peer<'_>, part: Outgoing<'_>) -> Sent {
     peer.send(b"\r\n")
 }
 
-/// Appends header fields and an empty line. Omits fields that could split the message, and those
-/// that are not allowed in interim responses and trailers (RFC 9110, sections 6.5.1 and 8.6).
+/// Appends header fields and an empty line. Omits fields that could split the message, that frame
+/// it, or that the HTTP layer writes itself.
 pub(super) fn write_fields(out: &mut Vec<u8>, fields: &[(&str, impl AsRef<[u8]>)], own: Own) {
     for (name, value) in fields {
         write_field(out, name, value.as_ref(), own);

@@ -182,7 +182,7 @@ impl InKernel {
                         return refuse(out, AlertDescription::DecodeError, &error.to_string());
                     }
                 }
-                // Nothing may stand behind it, since that would have to be under the new key.
+                // Nothing may follow it in the record: later messages use the new key.
                 (HandshakeType::KeyUpdate, _, &[asks @ (0 | 1)]) if rest.is_empty() => {
                     result = self.update(asks == 1, out)?;
                 }

@@ -65,7 +65,7 @@ struct Sample {
     last: [u8; SAMPLE],
 }
 
-/// Enough not to be found where they are not.
+/// Long enough that other bytes do not match by accident.
 const SAMPLE: usize = 16;
 
 impl Sample {

@@ -66,7 +66,8 @@ pub enum Closed {
         /// The reason, for debugging. At most 123 bytes, usually empty.
         reason: Box<str>,
     },
-    /// The peer broke a rule or exceeded a limit, and was sent a Close frame that says so.
+    /// The peer broke a rule or exceeded a limit. Unless this side was already closing, it was sent
+    /// a Close frame that says so.
     Failed(Fault),
     /// The connection ended without a Close frame from the peer.
     Lost(Reason),

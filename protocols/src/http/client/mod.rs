@@ -5,7 +5,6 @@
 //! arrives.
 //!
 //! ```
-//!
 //! use sluicegate_protocols::http::client::{
 //!     Client, ClientError, ClientOptions, Exchange, Request, Response, Take,
 //! };

@@ -40,8 +40,8 @@ pub struct ClientOptions {
     /// While the request is being sent, the timeout restarts whenever it has passed. Default 60 s.
     pub response_timeout: Duration,
     /// How long the origin may be silent in the middle of a response body. Time during which the
-    /// exchange [pauses](sluicegate_reactor::Peer::pause) the connection does not count. Default 60
-    /// s.
+    /// exchange [pauses](sluicegate_reactor::Peer::pause) the connection does not count. Default
+    /// 60 s.
     pub body_timeout: Duration,
     /// How long an idle connection is kept (keep-alive). Default 4 s: Apache httpd and Node.js
     /// close idle connections after 5 s, and a request that is sent at that moment may fail.
