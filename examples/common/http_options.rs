@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use rustix::fs::{OFlags, fcntl_setfl};
 use sluicegate_protocols::access_log::{AccessLog, LogFormat};
 use sluicegate_protocols::sandbox::Sandbox;
 
@@ -65,11 +67,18 @@ pub(crate) fn reopen(log: &AccessLog, path: &Path) -> Read {
     })
 }
 
-/// Opens a log file, or standard output if the path is `-`.
+/// Opens a log file, or standard output if the path is `-`. Without a reader, a FIFO is an error:
+/// otherwise the thread that opens it, and serves, would wait for one.
 fn open(path: &Path) -> io::Result<File> {
     if path == Path::new("-") {
         return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
     }
-    let file = File::options().append(true).create(true).open(path);
+    let mut options = File::options();
+    options.append(true).create(true).custom_flags(OFlags::NONBLOCK.bits() as i32);
+    let file = options.open(path).and_then(|file| {
+        // The thread that writes the log waits for its reader.
+        fcntl_setfl(&file, OFlags::APPEND)?;
+        Ok(file)
+    });
     file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }

@@ -32,18 +32,22 @@ pub(super) fn reload(parts: &mut [Read]) {
 /// The maximum size of a file of the configuration.
 const MOST: u64 = 1 << 20;
 
-/// Reads a file of the configuration. A mistake in its name must not block a thread that serves.
+/// Refuses what would block a thread that serves, or take its memory: a mistake in the name of a file
+/// of the configuration.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    let wrong = |text| Err(io::Error::new(ErrorKind::InvalidInput, text));
+    match path.metadata()? {
+        // Opening a FIFO would wait for a writer.
+        file if !file.is_file() => wrong("not a regular file"),
+        file if file.len() > MOST => wrong("larger than 1 MiB"),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a file of the configuration.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
-    let wrong = |text| io::Error::new(ErrorKind::InvalidInput, text);
-    // Opening a FIFO would wait for a writer.
-    if !path.metadata()?.is_file() {
-        return Err(wrong("not a regular file"));
-    }
-    let mut text = String::new();
-    match File::open(path)?.take(MOST + 1).read_to_string(&mut text)? as u64 {
-        0..=MOST => Ok(text),
-        _ => Err(wrong("larger than 1 MiB")),
-    }
+    check(path)?;
+    io::read_to_string(File::open(path)?.take(MOST))
 }
 
 /// The lines of a text and their numbers, without comments and empty lines.

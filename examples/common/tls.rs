@@ -8,7 +8,7 @@ use sluicegate_protocols::tls::{Acceptor, AcceptorOptions, ClientCertificates, I
 use sluicegate_reactor::Server;
 
 use super::Failure;
-use super::reload::Apply;
+use super::reload::{self, Apply};
 
 #[derive(Args, Clone)]
 #[command(next_help_heading = "TLS")]
@@ -80,6 +80,9 @@ impl Tls {
     ) -> Result<Apply, Failure> {
         if self.tls_self_signed {
             return Ok(Box::new(|| {}));
+        }
+        for file in self.files() {
+            reload::check(file).map_err(about(file))?;
         }
         let options = self.options(self.identities()?, protocol)?;
         // Finds out whether they can be used.

@@ -1,13 +1,15 @@
 //! SIGHUP: it ends no example, and `http` opens its log and its directory again.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use tempfile::tempdir;
 
 use crate::client::Client;
-use crate::process::{Server, eventually, example};
+use crate::process::{Server, eventually, example, run};
 
 #[test]
 fn a_hangup_ends_no_example() {
@@ -133,6 +135,35 @@ fn if_one_file_is_wrong_at_a_hangup_nothing_changes() {
         server.signal("HUP");
         eventually("a new log", || path("log").exists().then_some(()));
     }
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn a_log_whose_reader_is_gone_is_an_error_at_a_hangup_and_does_not_block_the_server() {
+    let dir = tempdir().expect("a new directory");
+    let (log, errors) = (dir.path().join("log"), dir.path().join("errors"));
+    assert_eq!(run(Command::new("mkfifo").arg(&log)).code, Some(0));
+    // Opening it for both does not wait for a writer.
+    let reader = fs::File::options().read(true).write(true).open(&log).expect("a FIFO");
+    let mut http = example("http");
+    http.arg(dir.path()).arg("--access-log").arg(&log);
+    let mut server = Server::start(http.stderr(fs::File::create(&errors).expect("a file")));
+    let mut client = Client::new(&server);
+    client.get("/line");
+    let mut line = String::new();
+    BufReader::new(&reader).read_line(&mut line).expect("a line");
+    assert!(line.contains("GET /line"), "{line}");
+    drop(reader);
+    server.signal("HUP");
+    let expected = format!("{}: ", log.display());
+    eventually("an error", || {
+        let errors = fs::read_to_string(&errors).expect("a file");
+        let last = errors.lines().last()?;
+        (last.contains(&expected) && last.ends_with("; the configuration is unchanged"))
+            .then_some(())
+    });
+    client.get("/errors");
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0));
 }

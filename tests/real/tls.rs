@@ -192,6 +192,27 @@ fn certificates_are_read_again_at_a_hangup_unless_they_are_invalid() {
 }
 
 #[test]
+fn a_key_that_cannot_be_read_at_once_is_an_error_at_a_hangup() {
+    if missing_tools() {
+        return;
+    }
+    let dir = authority();
+    let (key, errors) = (dir.path().join("server.key"), dir.path().join("errors"));
+    let mut http = example("http");
+    http.current_dir(dir.path()).args(["--tls-cert", "server.pem", "--tls-key", "server.key"]);
+    let http = Server::start(http.stderr(fs::File::create(&errors).expect("a file")));
+    fs::remove_file(&key).expect("the key");
+    assert_eq!(run(Command::new("mkfifo").arg(&key)).code, Some(0));
+    http.signal("HUP");
+    eventually("an error", || {
+        let errors = fs::read_to_string(&errors).expect("a file");
+        errors.contains("server.key: not a regular file; the configuration").then_some(())
+    });
+    let got = curl(&http, dir.path(), &["--cacert", "ca.pem"]);
+    assert_eq!(got.code, Some(0), "{got:?}");
+}
+
+#[test]
 fn a_self_signed_certificate_is_enough_for_clients_that_do_not_verify() {
     if missing_tools() {
         return;
