@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sluicegate_protocols::sandbox::User;
+use sluicegate_reactor::block_io_signals;
 
 use super::privileges;
 use super::restart;
@@ -44,6 +45,8 @@ pub(crate) fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Failure>) -> Exi
         eprintln!("warnings are not logged: {error}");
     }
     raise_descriptors();
+    // Standard output and errors may be files with a maximum size.
+    block_io_signals();
     // First of all, so that whatever can be opened now can be opened again later.
     let user = matches.get_one::<User>(privileges::USER);
     exit(user.map_or(Ok(()), User::switch).map_err(Failure::from).and_then(|()| run(options)))

@@ -41,6 +41,7 @@
 //! | messages from other threads | [`handle`], [`Receive`], [`Handle`], [`mailbox`] |
 //! | the sessions reachable from a message or a timer | [`Sessions`] |
 //! | threads for blocking work | [`workers`] |
+//! | signals that would end the process when a thread of yours writes to a file | [`block_io_signals`] |
 //! | several threads, each with its own reactor | [`server`], [`Server`] |
 //! | hot restart: taking over from the running server without losing a connection | [`Server::take_over`], [`server::restart`] |
 //! | messages to a service manager | [`server::notify`] |
@@ -91,7 +92,7 @@ pub use crate::inbound::TooLarge;
 pub use crate::listen::{Listen, ListenerId, WhenFull, activation};
 pub use crate::outbound::Outgoing;
 pub use crate::server::{Server, ServerListener, ServerOptions, Shard, Spread};
-pub use crate::sys::{Address, Keepalive, ProcessUsage, TcpOptions};
+pub use crate::sys::{Address, Keepalive, ProcessUsage, TcpOptions, block_io_signals};
 pub use crate::threads::handle::{
     Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with,
 };

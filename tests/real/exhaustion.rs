@@ -1,4 +1,4 @@
-//! A server that has run out of descriptors.
+//! A server that has run out of descriptors, or may not write more to its files.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 use tempfile::tempdir;
 
+use crate::client::Client;
 use crate::descriptors;
-use crate::process::{PATIENCE, Server, eventually, path_of};
+use crate::process::{PATIENCE, Server, eventually, has, path_of};
 
 /// What the server may have open.
 const LIMIT: usize = 256;
@@ -117,4 +118,26 @@ fn a_server_without_descriptors_rests_serves_those_it_has_and_recovers() {
     assert!(lines <= seconds + 1, "{lines} lines in {seconds} s");
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn output_at_the_file_size_limit_ends_no_example() {
+    const LIMIT: u64 = 2000;
+    if !has("prlimit") {
+        return;
+    }
+    let dir = tempdir().expect("a new directory");
+    let (log, errors) = (dir.path().join("log"), dir.path().join("errors"));
+    let mut http = Command::new("prlimit");
+    http.arg(format!("--fsize={LIMIT}")).arg(path_of("http")).arg(dir.path());
+    http.arg("--access-log").arg(&log).env("RUST_LOG", "debug");
+    let mut server = Server::start(http.stderr(fs::File::create(&errors).expect("a file")));
+    for _ in 0..100 {
+        assert_eq!(Client::new(&server).get("/missing").0.status, 404);
+    }
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
+    for file in [log, errors] {
+        assert_eq!(fs::metadata(file).expect("a file").len(), LIMIT);
+    }
 }

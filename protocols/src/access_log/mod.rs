@@ -55,7 +55,7 @@
 //! | problem | consequence |
 //! |---|---|
 //! | the disk or the reader is too slow | up to 8 MiB of lines wait; further ones are dropped and counted |
-//! | a write fails, as on a full disk | it is retried every second; lines wait in the meantime |
+//! | a write fails, as on a full disk or at the file size limit of the process | it is retried every second; lines wait in the meantime |
 //! | the reader of a pipe is gone | logging ends |
 //!
 //! When the last [`AccessLog`] is dropped, the waiting lines are written, for at most one second.
@@ -88,6 +88,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+
+use sluicegate_reactor::block_io_signals;
 
 use crate::http::LogRecord;
 
@@ -133,8 +135,11 @@ impl AccessLog {
         let lines = Arc::new(Lines::default());
         let waiting = Arc::clone(&lines);
         // This thread also logs the warnings: their reader may be as slow as that of the lines.
-        let write =
-            move || waiting.write(Box::new(out), PAUSE, |text| log::warn!("access log: {text}"));
+        let write = move || {
+            // A file that may not become any larger is an error like a full disk.
+            block_io_signals();
+            waiting.write(Box::new(out), PAUSE, |text| log::warn!("access log: {text}"));
+        };
         thread::Builder::new().name("access log".into()).spawn(write)?;
         Ok(AccessLog { format, lines: Arc::new(Owner(lines)) })
     }

@@ -131,6 +131,7 @@ pub(crate) use rights::{
 pub(crate) use shared::Shared;
 pub use shortage::is_out_of_descriptors;
 pub(crate) use shortage::is_shortage;
+pub use signal::block_io_signals;
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
 pub use tls::{Cipher, Key, Suite, TlsVersion};

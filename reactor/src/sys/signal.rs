@@ -27,12 +27,25 @@ pub(crate) fn on_termination(
     Ok(())
 }
 
-/// Blocks `SIGPIPE` and `SIGXFSZ` in this thread, for good. `sendfile(2)` and `splice(2)` raise the
-/// first in the calling thread when the peer is gone, and have no flag against that like the one of
-/// `send(2)`. A write beyond the file size limit of the process (`setrlimit(2)`) raises the second.
-/// Neither may end the process or reach a signal handler of the program. The signals stay pending,
-/// and the calls return `EPIPE` and `EFBIG`.
-pub(super) fn block_io_signals() {
+/// Blocks `SIGPIPE` and `SIGXFSZ` in the calling thread, for good. `sendfile(2)` and `splice(2)` raise
+/// the first in the calling thread when the peer is gone, and have no flag against that like the one
+/// of `send(2)`. A write beyond the file size limit of the process (`setrlimit(2)`) raises the
+/// second, which by default ends the process. The signals stay pending, and the calls return `EPIPE`
+/// and `EFBIG`.
+///
+/// Reactors and their workers do this before their own calls, so that neither signal ends the
+/// process or reaches a signal handler of the program. Call it in a thread of your own that writes
+/// to files. Threads that are started later by that thread inherit it (`pthread_sigmask(3)`).
+///
+/// ```
+/// use std::thread;
+///
+/// thread::spawn(|| {
+///     sluicegate_reactor::block_io_signals();
+///     // Writes a journal, which may become too large.
+/// });
+/// ```
+pub fn block_io_signals() {
     thread_local! {
         #[allow(
             clippy::missing_const_for_thread_local,
