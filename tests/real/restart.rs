@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -185,6 +185,32 @@ fn a_server_goes_on_if_the_new_process_fails() {
     next.signal("TERM");
     assert_eq!(next.wait(), Some(0));
     assert!(!Path::new(unix).exists());
+}
+
+#[test]
+fn what_has_replaced_the_file_of_a_unix_socket_belongs_to_no_process_that_takes_over() {
+    let site = Site::new();
+    let unix = site.dir.path().join("unix");
+    let start = || {
+        let mut http = site.command("1", &["--unix"]);
+        Server::start(http.arg(&unix).stderr(Stdio::null()))
+    };
+    for replaces in [true, false] {
+        let mut server = start();
+        fs::remove_file(&unix).expect("a socket");
+        if replaces {
+            fs::write(&unix, "precious").expect("a file");
+        }
+        let before = fs::metadata(&unix).map(|file| file.permissions().mode()).ok();
+        let mut next = start();
+        assert_eq!(server.wait(), Some(0));
+        assert_eq!(Client::new(&next).get("/small").0.status, 200);
+        next.signal("TERM");
+        assert_eq!(next.wait(), Some(0));
+        let after = fs::metadata(&unix).map(|file| file.permissions().mode()).ok();
+        assert_eq!((after, after.is_some()), (before, replaces));
+        let _ = fs::remove_file(&unix);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Listening sockets that several processes have open while one takes over from another.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::sys::SocketFile;
@@ -33,14 +33,6 @@ pub(crate) enum Owner {
     /// they are closed here. If it then fails, a file stays behind, which the next server replaces.
     Offered,
     AnotherProcess,
-}
-
-impl Sockets {
-    /// All descriptors, the lock last.
-    pub(crate) fn all(&self) -> Vec<BorrowedFd<'_>> {
-        let lock = self.file.iter().map(SocketFile::lock);
-        self.copies.iter().map(AsFd::as_fd).chain(lock).collect()
-    }
 }
 
 impl Custody {

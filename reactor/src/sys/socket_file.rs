@@ -43,9 +43,17 @@ impl SocketFile {
         Ok(SocketFile { path: path.into(), id: id_at(path)?, mode, lock, is_elsewhere: true })
     }
 
-    /// The lock, to pass it on.
-    pub(crate) fn lock(&self) -> BorrowedFd<'_> {
-        self.lock.as_fd()
+    /// The lock, to pass it on. `None` if the file is no longer that of the socket: whoever gets the
+    /// lock would take what is at the path for its own.
+    pub(crate) fn lock(&self) -> Option<BorrowedFd<'_>> {
+        let is_there = id_at(&self.path).is_ok_and(|now| now == self.id);
+        if !is_there {
+            let path = self.path.display();
+            log::warn!(
+                "{path}: the socket's file is gone or was replaced: nobody can connect to it"
+            );
+        }
+        is_there.then(|| self.lock.as_fd())
     }
 
     /// Gives the file the permissions that this process has chosen, and its lock the id of this

@@ -14,7 +14,7 @@ use super::message::{self, Entry, Kind, LARGEST_STATE, Lines, Offer};
 use crate::handler::{Context, Handler, Input, Receive, Sessions};
 use crate::listen::custody::{Custody, Owner};
 use crate::server::notify::Notifier;
-use crate::sys;
+use crate::sys::{self, SocketFile};
 use crate::threads::stopper::Stopper;
 
 /// How long a new process may take from the offer until it serves: enough to read its files.
@@ -142,16 +142,19 @@ impl Estate {
         let mut descriptors = Vec::new();
         for (index, (kind, custody)) in self.listeners.iter().enumerate() {
             custody.with(|own| {
-                let (sockets, has_lock) = (own.copies.len(), own.file.is_some());
+                let sockets = own.copies.len();
                 match (sockets, kind) {
                     (0, Kind::Control) => return refused("this server is stopping"),
                     (0, _) => return Ok(()),
                     _ => own.owner = Owner::Offered,
                 }
+                let lock = own.file.as_ref().and_then(SocketFile::lock);
+                let has_lock = lock.is_some();
                 entries.push(Entry { index, sockets, has_lock, kind: kind.clone() });
                 // Until they are sent, the server may close its own.
-                let copy = |descriptor: &_| BorrowedFd::try_clone_to_owned(descriptor);
-                descriptors.extend(own.all().iter().map(copy).collect::<io::Result<Vec<_>>>()?);
+                let all = own.copies.iter().map(AsFd::as_fd).chain(lock);
+                let copy = |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned();
+                descriptors.extend(all.map(copy).collect::<io::Result<Vec<_>>>()?);
                 Ok(())
             })?;
         }

@@ -13,8 +13,8 @@
 //! ```
 //!
 //! The descriptors come with the offer: the sockets of each listener in turn, and then the lock of
-//! a Unix socket's file. A listener that the old process has closed is left out. Instead of a line,
-//! the old process may say `refused` and why.
+//! a Unix socket's file, if that file is still there. A listener that the old process has closed is
+//! left out. Instead of a line, the old process may say `refused` and why.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
