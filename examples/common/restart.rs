@@ -16,7 +16,16 @@ const STARTER: &str = "SLUICEGATE_STARTER";
 /// The new process must not be a child of this one: systemd is not told when a process that is not
 /// its own child exits, so it would neither notice a crash nor wait for the drain. Therefore another
 /// process starts it and exits. A thread waits for that one.
+///
+/// The first process of a container is not replaced: when it ends, the kernel kills all others there
+/// (`pid_namespaces(7)`).
 pub(crate) fn start_again() {
+    if process::id() == 1 {
+        return log::error!(
+            "restart: the container ends with its first process, which this is; this server keeps \
+             running"
+        );
+    }
     let started = thread::Builder::new().name("restart".into()).spawn(|| match start() {
         Ok(()) => {}
         Err(error) => log::error!("restart: {error}; this server keeps running"),

@@ -249,6 +249,38 @@ fn sigusr2_starts_the_program_again_and_it_takes_over() {
     eventually("its end", || (!site.control().exists()).then_some(()));
 }
 
+#[test]
+fn the_first_process_of_a_container_takes_over_and_is_not_replaced_at_sigusr2() {
+    let private = || {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child"]);
+        command
+    };
+    // Not every user may do this.
+    if !has("unshare") || run(private().arg("true")).code != Some(0) {
+        return;
+    }
+    let site = Site::new();
+    let errors = site.dir.path().join("errors");
+    let logged = |text: &str| {
+        let is_there = || fs::read_to_string(&errors).is_ok_and(|log| log.contains(text));
+        eventually(text, || is_there().then_some(()));
+    };
+    let mut outside = site.start("1");
+    let (http, mut inside) = (site.command("1", &[]), private());
+    inside.arg(http.get_program()).args(http.get_args()).env("RUST_LOG", "info");
+    let server = Server::start(inside.stderr(fs::File::create(&errors).expect("a file")));
+    assert_eq!(outside.wait(), Some(0));
+    // It cannot see the other one.
+    logged("has taken over 2 listeners from the previous process");
+    let children = format!("/proc/{0}/task/{0}/children", server.pid());
+    let first = fs::read_to_string(children).expect("a child");
+    let killed = run(Command::new("kill").args(["-s", "USR2", first.trim()]));
+    assert_eq!(killed.code, Some(0), "{killed:?}");
+    logged("restart: the container ends with its first process");
+    assert_eq!(Client::new(&server).get("/small").0.status, 200);
+}
+
 /// The old process, one that was started to take over, and one that this one has started.
 #[test]
 fn a_process_that_takes_over_resumes_the_tls_sessions_of_the_last_one() {

@@ -82,8 +82,8 @@ pub(crate) fn receive_with_rights(
 
 /// Who is at the other end: `SO_PEERCRED` of `unix(7)`.
 ///
-/// Linux reports the id 0 for a process of another PID namespace, which the type that `rustix` has
-/// for the result cannot hold.
+/// Linux reports the id 0 for a process of a PID namespace that this one cannot see, which the type
+/// that `rustix` has for the result cannot hold.
 #[cfg(target_os = "linux")]
 pub(crate) fn peer_process(socket: &UnixStream) -> io::Result<PeerProcess> {
     let mut who = libc::ucred { pid: 0, uid: 0, gid: 0 };
@@ -93,7 +93,8 @@ pub(crate) fn peer_process(socket: &UnixStream) -> io::Result<PeerProcess> {
     check(unsafe {
         libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut who).cast(), &raw mut size)
     })?;
-    Ok(PeerProcess { user: who.uid, pid: u32::try_from(who.pid).ok() })
+    let pid = u32::try_from(who.pid).ok().filter(|pid| *pid > 0);
+    Ok(PeerProcess { user: who.uid, pid })
 }
 
 /// Who is at the other end: `getpeereid(3)`.
