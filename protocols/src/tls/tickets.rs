@@ -140,14 +140,14 @@ impl TicketKeys {
     /// The keys at this time. `None` if a new one is due and there is no randomness.
     fn at(&self, now: u64) -> Option<RwLockReadGuard<'_, Keys>> {
         let keys = self.read();
-        if now < keys.due {
+        if !keys.are_due(now) {
             return Some(keys);
         }
         drop(keys);
         let new = Key::random().ok()?;
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
         // Another thread may have been faster.
-        if now >= keys.due {
+        if keys.are_due(now) {
             let last = mem::replace(&mut keys.current, new);
             // It may have been due for a long time, in which there was no client.
             keys.previous = (now < keys.due.saturating_add(PERIOD)).then_some(last);
@@ -167,6 +167,12 @@ fn no_key(_: Unspecified) -> io::Error {
 }
 
 impl Keys {
+    /// Whether to replace the current key. If the clock was set back, that is not put off by more
+    /// than a period: otherwise a key from a wrong date could encrypt tickets for years.
+    fn are_due(&self, now: u64) -> bool {
+        now >= self.due || self.due - now > 2 * PERIOD
+    }
+
     fn all(&self) -> impl Iterator<Item = &Key> {
         [&self.current].into_iter().chain(&self.previous)
     }

@@ -115,6 +115,18 @@ fn keys_from_before_the_clock_was_set_back_are_replaced_in_time() {
 }
 
 #[test]
+fn a_key_is_replaced_in_time_although_the_clock_is_set_back() {
+    for (back, at_once) in [(1, false), (PERIOD, false), (100 * PERIOD, true)] {
+        let keys = keys(1000 * PERIOD);
+        let now = 1000 * PERIOD - back;
+        let (first, second) = (ticket(&keys, 1000 * PERIOD), ticket(&keys, now));
+        assert_eq!(first[..16] != second[..16], at_once);
+        assert!(is_valid(&first, &keys, now));
+        assert_ne!(second[..16], ticket(&keys, now + 2 * PERIOD)[..16]);
+    }
+}
+
+#[test]
 fn bytes_that_are_no_keys_are_refused_and_the_keys_remain() {
     let acceptor = acceptor(server(Version::Tls13));
     let good = acceptor.ticket_keys();
