@@ -89,13 +89,17 @@ fn more_handshakes_than_allowed_are_refused_until_one_is_over() {
 fn a_connection_without_a_transport_or_a_refused_one_is_the_factorys_choice() {
     let transport = Some(Factory::new(|address: &Address| match address.ip() {
         Some(ip) if ip.is_ipv6() => Err("no IPv6 here".into()),
+        Some(ip) if ip.is_multicast() => panic!("a factory with a mistake"),
         _ => Ok(None),
     }));
     let mut h = Harness::with(Probe::echo(), &Listen { transport, ..Listen::default() });
-    let (plain, refused) = (h.open(), h.open_from("::1".parse().unwrap()));
+    for address in ["::1", "224.0.0.1"] {
+        let refused = h.open_from(address.parse().unwrap());
+        assert_eq!(h.state(refused), State::Reset, "{address}");
+    }
+    let plain = h.open();
     h.feed(plain, b"hello");
     assert_eq!(h.sent(plain), "hello");
-    assert_eq!(h.state(refused), State::Reset);
     assert_eq!(log(&mut h), ["0 open", "0 data hello"]);
 }
 
