@@ -106,9 +106,19 @@ impl Restart {
     /// control socket too.
     pub(super) fn begin(path: &Path) -> io::Result<(Restart, Bound)> {
         let predecessor = Predecessor::connect(path)?;
-        let (last, inherited, state) = match &predecessor {
-            Some(predecessor) => predecessor.ask()?,
-            None => (0, Vec::new(), Vec::new()),
+        let asked = predecessor.map(|it| it.ask().map(|offer| (it, offer))).transpose();
+        let (predecessor, (last, inherited, state)) = match asked {
+            Ok(Some((predecessor, offer))) => (Some(predecessor), offer),
+            Ok(None) => (None, Default::default()),
+            // If it is still there, listening fails.
+            Err(error) if take::has_ended(&error) => {
+                log::warn!(
+                    "{}: the last process ended before it offered its listeners",
+                    path.display()
+                );
+                (None, Default::default())
+            }
+            Err(error) => return Err(error),
         };
         let mut restart = Restart {
             generation: last.saturating_add(1),

@@ -32,6 +32,13 @@ pub(crate) struct Offered {
     lock: Option<OwnedFd>,
 }
 
+/// Whether an error means that the old process has ended. Linux reports a reset if it has ended with
+/// unread bytes.
+pub(super) fn has_ended(error: &io::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe)
+}
+
 impl Predecessor {
     /// Connects to the process that listens at a control socket. `None` if there is none.
     pub(super) fn connect(path: &Path) -> io::Result<Option<Predecessor>> {
@@ -82,13 +89,8 @@ impl Predecessor {
                 Ok(())
             }
             Ok(line) => Err(io::Error::new(ErrorKind::InvalidData, format!("{name}: {line:?}"))),
-            // It says so if it goes on. Linux reports a reset if it has ended with unread bytes.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
-                ) =>
-            {
+            // It says so if it goes on.
+            Err(error) if has_ended(&error) => {
                 log::warn!("{name} ended before it released its listeners");
                 Ok(())
             }

@@ -59,6 +59,27 @@ fn a_new_process_goes_on_if_the_old_one_ends_with_unread_bytes() {
 }
 
 #[test]
+fn a_new_process_starts_alone_if_the_old_one_ends_before_it_offers_anything() {
+    let dir = tempfile::tempdir().unwrap();
+    let control = dir.path().join("control");
+    for (answers, ends) in [(false, true), (true, true), (true, false)] {
+        let listener = UnixListener::bind(&control).unwrap();
+        let old = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            if answers {
+                let _ = Lines::of(&stream).next();
+            }
+            // Of a process that ends, both are closed.
+            (!ends).then_some(listener)
+        });
+        let begun = Restart::begin(&control);
+        drop(old.join().unwrap());
+        assert_eq!(begun.map(|(restart, _)| restart.generation).ok(), ends.then_some(1));
+        let _ = std::fs::remove_file(&control);
+    }
+}
+
+#[test]
 fn the_last_generation_that_can_be_counted_has_successors() {
     let dir = tempfile::tempdir().unwrap();
     let control = dir.path().join("control");
