@@ -163,11 +163,16 @@ enum Mode {
 impl Options {
     /// The default limits of connections, on both sides.
     pub(crate) fn limits(&self) -> Limits {
-        // A long body is relayed, except for what arrives with its head: keep that short.
+        let defaults = Limits::default();
+        let relays_requests = !self.target.http.is_empty();
         Limits {
+            // A long body is relayed, except for what arrives with its head: keep that short.
             receive_most: 32 << 10,
             half_closed: Some(self.half_closed_timeout),
-            ..Limits::default()
+            // A relay whose reader takes nothing is idle, so --idle-timeout limits that as well. The
+            // client of a database may pause for minutes within a result.
+            write_stall: defaults.write_stall.filter(|_| relays_requests),
+            ..defaults
         }
     }
 

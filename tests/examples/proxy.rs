@@ -120,6 +120,27 @@ fn row_17_an_idle_timeout_resets_both_sides_of_a_relay_with_undelivered_bytes() 
 }
 
 #[test]
+fn a_reader_may_pause_for_as_long_as_a_relay_may_be_idle() {
+    let hour = Duration::from_secs(3600);
+    for client_sends in [true, false] {
+        let options = Options::try_parse_from(["proxy", "--to", "10.0.0.1:80"]);
+        let limits = options.expect("valid options").limits();
+        let (mut h, client, target) = with_limits(Limits { idle: Some(hour), ..limits });
+        let (from, to) = if client_sends { (client, target) } else { (target, client) };
+        h.set_room(to, 10_000);
+        h.feed(from, vec![7; 1_000_000]);
+        h.advance(hour * 9 / 10);
+        h.set_room(to, 2_000_000);
+        assert_eq!((h.state(from), h.state(to)), (State::Open, State::Open));
+        assert_eq!(h.arrived(to), 1_000_000);
+        h.set_room(to, 0);
+        h.feed(from, vec![7; 1_000_000]);
+        h.advance(hour * 2);
+        assert_eq!((h.state(from), h.state(to)), (State::Reset, State::Reset));
+    }
+}
+
+#[test]
 fn row_17_an_idle_timeout_resets_a_side_whose_peer_has_not_ended_its_direction() {
     let (mut h, client, target) = impatient();
     h.feed(target, b"half an answer");
