@@ -116,8 +116,9 @@ impl<S> WebSocket<S> {
     }
 
     /// Starts the closing handshake: sends a Close frame with this code and up to 123 bytes of this
-    /// reason. Messages that the peer still sends are discarded. The connection ends when the peer
-    /// has answered, or after [`close_timeout`](WebSocketLimits::close_timeout).
+    /// reason. Messages that the peer still sends are discarded, and a
+    /// [pause](sluicegate_reactor::Peer::pause) ends. The connection ends when the peer has
+    /// answered, or after [`close_timeout`](WebSocketLimits::close_timeout).
     ///
     /// Does nothing if either side has already begun to close.
     pub fn close(&mut self, cx: &mut Context<'_>, code: CloseCode, reason: &str) {
@@ -130,6 +131,8 @@ impl<S> WebSocket<S> {
         if let Some(left) = left.filter(|left| *left > 0) {
             cx.discard(left);
         }
+        // Otherwise the answer of the peer would not be read.
+        cx.resume();
         self.start_deadline(cx);
     }
 

@@ -137,6 +137,18 @@ fn a_stopping_reactor_says_that_it_goes_away() {
 }
 
 #[test]
+fn a_close_of_a_connection_that_is_paused_finds_its_answer() {
+    let (mut h, client, log) = start();
+    h.feed(client, frames(&[(0x81, b"hold"), (0x81, b"kept")]));
+    h.stop();
+    assert_eq!(take(&mut h, client), "close 1001");
+    h.feed(client, frames(&[(0x88, b"\x03\xe9")]));
+    assert_eq!(h.state(client), State::Shut);
+    h.finish(client);
+    assert_eq!(log.take(), ["closed 1001 "]);
+}
+
+#[test]
 fn a_long_reason_is_cut_at_a_character() {
     struct Wordy;
 

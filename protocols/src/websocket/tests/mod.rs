@@ -47,6 +47,7 @@ impl WebSocketHandler for Echo {
                 cx.request_drain();
                 socket.send(cx, "paused");
             }
+            Message::Text(text) if text == "hold" => cx.pause(),
             Message::Text(text) if text == "hurry" => {
                 cx.set_deadline(Some(std::time::Duration::from_secs(3)));
             }
