@@ -28,14 +28,19 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 /// A frame that arrives in one piece is not stored: a server unmasks it into a buffer that all
 /// connections share, and a client borrows it from the input. A long binary message is received
 /// directly into its final buffer and unmasked there. Other messages are collected in a
-/// per-connection buffer that grows as they arrive. A connection delivers at most 1,024 frames in
-/// one turn.
+/// per-connection buffer that grows as they arrive.
+///
+/// A connection delivers at most 1,024 frames in one turn. If messages are compressed, it also waits
+/// for the next turn once it has decompressed
+/// [`Limits::receive_quantum`](sluicegate_reactor::Limits::receive_quantum) bytes.
 #[derive(Debug)]
 pub struct WebSockets<H> {
     handler: H,
     shared: Rc<Shared>,
     /// Where frames that arrive in one piece are unmasked.
     unmasked: Vec<u8>,
+    /// How many bytes were decompressed in the current callback.
+    inflated: usize,
 }
 
 impl<H: WebSocketHandler> WebSockets<H> {
@@ -46,7 +51,8 @@ impl<H: WebSocketHandler> WebSockets<H> {
 
     /// Creates a handler with these limits.
     pub fn with(handler: H, limits: WebSocketLimits) -> WebSockets<H> {
-        WebSockets { handler, shared: Rc::new(Shared::new(limits)), unmasked: Vec::new() }
+        let shared = Rc::new(Shared::new(limits));
+        WebSockets { handler, shared, unmasked: Vec::new(), inflated: 0 }
     }
 
     /// The application.
@@ -73,6 +79,7 @@ impl<H: WebSocketHandler> Handler for WebSockets<H> {
     }
 
     fn on_data(&mut self, cx: &mut Context<'_>, socket: &mut Self::Session, input: &mut Input<'_>) {
+        self.inflated = 0;
         quantum::deliver(MESSAGES_PER_TURN, cx, input, |cx, input| self.step(cx, socket, input));
     }
 
@@ -260,6 +267,11 @@ impl<H: WebSocketHandler> WebSockets<H> {
         match message {
             Ok(message) => {
                 self.handler.on_message(cx, socket, message);
+                // One receive can hold messages that take seconds to decompress.
+                if is_deflated && self.inflated >= cx.limits().receive_quantum {
+                    cx.yield_now();
+                    return ControlFlow::Break(());
+                }
                 ControlFlow::Continue(())
             }
             Err(fault) => fail(cx, socket, fault),
@@ -268,17 +280,17 @@ impl<H: WebSocketHandler> WebSockets<H> {
 
     #[cfg(feature = "websocket-deflate")]
     fn inflate<'p>(
-        &self,
+        &mut self,
         is_deflated: bool,
         payload: Cow<'p, [u8]>,
     ) -> Result<Cow<'p, [u8]>, Fault> {
-        match is_deflated {
-            true => {
-                let mut codec = self.shared.codec.borrow_mut();
-                codec.inflate(&payload, self.shared.limits.message).map(Cow::Owned)
-            }
-            false => Ok(payload),
+        if !is_deflated {
+            return Ok(payload);
         }
+        let message =
+            self.shared.codec.borrow_mut().inflate(&payload, self.shared.limits.message)?;
+        self.inflated += message.len();
+        Ok(Cow::Owned(message))
     }
 
     /// Without the extension, no frame is compressed.
