@@ -114,12 +114,15 @@ impl Room {
     }
 }
 
+/// The letters that are blank: fillers of Hangul. With them, a name could look like another one, or
+/// like nothing.
+const BLANK: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+
 /// Whether this can be the name of a member or a room. Other characters could look like text of the
 /// server, or move the cursors of terminals.
 fn is_name(name: &str) -> bool {
-    let mut characters = name.chars();
-    let are_plain = characters.all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
-    are_plain && (1..=NAME).contains(&name.chars().count())
+    let is_plain = |c: char| (c.is_alphanumeric() || matches!(c, '-' | '_')) && !BLANK.contains(&c);
+    name.chars().all(is_plain) && (1..=NAME).contains(&name.chars().count())
 }
 
 impl Hub {
