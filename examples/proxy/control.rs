@@ -64,6 +64,9 @@ pub(crate) struct Control {
     targets: Vec<ProxyTarget>,
     /// Counts how often `targets` was replaced.
     version: u64,
+    /// Whether a worker looks these targets up. While a name server does not answer, further lookups
+    /// would hold all workers, and new targets would wait behind them.
+    is_looking_up: bool,
     upstreams: Vec<Upstream>,
     threads: Vec<Thread>,
     workers: Workers,
@@ -111,9 +114,16 @@ impl Control {
             // It is refused only by a reactor that has stopped, or that has too many to handle.
             Ok(Box::new(move || drop(reload.post(Targets(targets)))))
         });
-        let workers = Workers::new();
-        let version = 0;
-        let control = Control { loader, targets, version, upstreams, threads, workers, looked_up };
+        let control = Control {
+            loader,
+            targets,
+            version: 0,
+            is_looking_up: false,
+            upstreams,
+            threads,
+            workers: Workers::new(),
+            looked_up,
+        };
         ((control, Mailboxes { targets: reloaded, looked_up: mailbox }), read)
     }
 
@@ -140,9 +150,9 @@ impl Control {
         }
         let (version, before) = (self.version, self.upstreams.clone());
         let look_up = move || LookedUp(version, loader.look_up(&targets, &before));
-        if let Err(error) = self.workers.run(look_up, &self.looked_up) {
-            log::warn!("cannot look up the targets: {error}");
-        }
+        let begun = self.workers.run(look_up, &self.looked_up);
+        self.is_looking_up =
+            begun.inspect_err(|error| log::warn!("cannot look up the targets: {error}")).is_ok();
     }
 
     /// Gives the upstreams to all threads, if they have changed.
@@ -169,7 +179,9 @@ impl Receive<Targets> for Control {
 
 impl Receive<LookUp> for Control {
     fn on_message(&mut self, _: &mut Sessions<'_>, _: LookUp) {
-        self.look_up();
+        if !self.is_looking_up {
+            self.look_up();
+        }
     }
 }
 
@@ -177,6 +189,7 @@ impl Receive<LookedUp> for Control {
     fn on_message(&mut self, _: &mut Sessions<'_>, LookedUp(version, upstreams): LookedUp) {
         // A name server may be slow to answer for targets that have been replaced since.
         if version == self.version {
+            self.is_looking_up = false;
             self.replace(upstreams);
         }
     }

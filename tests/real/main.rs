@@ -33,6 +33,8 @@ mod http;
 mod http_client;
 mod limits;
 mod load;
+#[cfg(target_os = "linux")]
+mod lookups;
 mod memcached;
 #[cfg(target_os = "linux")]
 mod memory;
