@@ -175,12 +175,14 @@ impl Balancer {
         why: Reason,
     ) {
         match why {
-            // This process is to blame, and would be for the other upstreams too.
+            // This process is to blame, but perhaps not for the other upstreams: an address needs no
+            // lookup.
             Reason::Unconnected(ErrorKind::QuotaExceeded) => {
                 self.upstreams.given_up(id);
                 let why = "too many connections, lookups or open files";
                 self.warnings.warn(cx.now(), format_args!("cannot connect to upstreams: {why}"));
-                cx.peer(client.id).close();
+                client.tried.borrow_mut().push(id);
+                self.serve(cx, client);
             }
             why if is_own_fault(why) => {
                 self.upstreams.given_up(id);

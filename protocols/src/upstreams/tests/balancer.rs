@@ -36,6 +36,9 @@ pub(super) fn serving(count: usize, options: &BalancerOptions) -> Harness<Balanc
 /// The error of a refused connect (`errno(3)`), on the BSDs and elsewhere.
 const ECONNREFUSED: i32 = if cfg!(target_os = "linux") { 111 } else { 61 };
 
+/// The error of a process that has too many open files.
+const EMFILE: i32 = 24;
+
 /// What an upstream does that nobody listens at.
 pub(super) fn refuses() -> Remote {
     Remote::Fails(ECONNREFUSED)
@@ -173,6 +176,22 @@ fn a_proxy_that_is_out_of_connections_blames_no_upstream() {
     assert_joined(&mut h, client, server);
     let snapshot = h.handler().upstreams().snapshot(SECOND);
     assert!(snapshot.iter().all(|status| status.failed + u64::from(status.connecting) == 0));
+}
+
+#[test]
+fn a_shortage_that_concerns_one_upstream_leaves_clients_the_others() {
+    let mut h = balancer(2, &BalancerOptions::default());
+    // As for a name when too many others are being looked up.
+    h.set_remote(&at(1), Remote::Fails(EMFILE));
+    h.set_remote(&at(2), Remote::Listens);
+    for _ in 0..4 {
+        let client = h.open();
+        let (server, number) = accept(&mut h).expect("a connection");
+        assert_eq!(number, 2);
+        assert_joined(&mut h, client, server);
+    }
+    let snapshot = h.handler().upstreams().snapshot(SECOND);
+    assert_eq!((snapshot[0].failed, snapshot[0].connecting), (0, 0));
 }
 
 #[test]
