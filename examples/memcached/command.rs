@@ -171,8 +171,38 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
-/// Parses a line, which has no delimiter.
+/// Parses a line, which has no delimiter. What is wrong with a line that asks for no response is not
+/// said: the client would take it for the response to its next command.
 pub(crate) fn parse(line: &[u8]) -> Result<Command<'_>, Refused> {
+    parse_words(line).map_err(|refused| match asks_for_silence(line) {
+        true => Refused { response: "", ..refused },
+        false => refused,
+    })
+}
+
+/// Whether a line, which may be wrong, is one that can be silent and says so in its last word.
+fn asks_for_silence(line: &[u8]) -> bool {
+    let mut words = Words::new(line);
+    let name = words.next().unwrap_or_default();
+    let can_be_silent = matches!(
+        name,
+        b"set"
+            | b"add"
+            | b"replace"
+            | b"append"
+            | b"prepend"
+            | b"cas"
+            | b"delete"
+            | b"incr"
+            | b"decr"
+            | b"touch"
+            | b"flush_all"
+            | b"verbosity"
+    );
+    can_be_silent && words.last() == Some(b"noreply")
+}
+
+fn parse_words(line: &[u8]) -> Result<Command<'_>, Refused> {
     let mut words = Words::new(line);
     let Some(name) = words.next() else { return Err(ERROR.into()) };
     match name {

@@ -347,12 +347,14 @@ impl LineHandler for Memcached {
     fn on_whole(&mut self, cx: &mut Context<'_>, session: &mut Session, block: Payload<'_>) {
         self.cache.store.set_now(cx.now().as_secs());
         let line = mem::take(&mut session.line);
-        if !block.ends_with(END) {
-            self.cache.reply.push(BAD_BLOCK);
-        } else if let Ok(command) = command::parse(&line) {
-            let key = command.key().unwrap_or_default();
-            let blob = Blob::new(key, command.client_flags(), block);
-            self.run(cx, session, &[&line], &command, Some(blob));
+        match command::parse(&line) {
+            Ok(command) if block.ends_with(END) => {
+                let key = command.key().unwrap_or_default();
+                let blob = Blob::new(key, command.client_flags(), block);
+                self.run(cx, session, &[&line], &command, Some(blob));
+            }
+            Ok(command) if !command.is_silent() => self.cache.reply.push(BAD_BLOCK),
+            _ => {}
         }
         session.line = line;
         self.emit(cx, session);

@@ -139,3 +139,30 @@ fn row_10_data_must_end_where_its_line_has_said() {
         ("get a\n", "END\n"),
     ]);
 }
+
+#[test]
+fn row_08_nothing_is_said_about_what_is_wrong_with_a_line_that_asks_for_silence() {
+    let long = "k".repeat(251);
+    for line in [
+        "incr a -1 noreply",
+        "decr a 1.5 noreply",
+        "touch a x noreply",
+        "delete a 5 noreply",
+        "flush_all x noreply",
+        "verbosity x noreply",
+        "set a 0 0 -1 noreply",
+        "set a 0 0 2  x noreply \nhi",
+        "add a x 0 2 noreply\nhi",
+        "replace a 0 x 2 noreply\nhi",
+        "cas a 0 0 2 x noreply\nhi",
+        &format!("append {long} 0 0 2 noreply\nhi"),
+        &format!("prepend {long} 0 0 2 noreply\nhi"),
+        &format!("delete {long} noreply"),
+    ] {
+        talk(&[(&format!("{line}\n"), "")]);
+    }
+    // The block is two bytes longer than its line says, so that what follows it is a line.
+    talk(&[("set a 0 0 2 noreply\nhixx\nget a\n", "ERROR\nEND\n")]);
+    // Other commands have no such word.
+    talk(&[("bogus noreply\n", "ERROR\n"), (&format!("get {long} noreply\n"), BAD_FORMAT)]);
+}
