@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, ValueEnum, value_parser};
 use sluicegate_reactor::{
-    Context, Handle, Handler, Input, Limits, Listen, ListenerId, PostError, Receive, Sessions,
+    Context, Handle, Handler, Input, Keepalive, Limits, Listen, ListenerId, PostError, Receive,
+    Sessions, TcpOptions,
 };
 
 use super::reload::{self, Read};
@@ -144,11 +145,17 @@ impl Given {
     /// The limits of a listener.
     pub(crate) fn listen(&self, defaults: Limits) -> Listen {
         let listen = Listen::default();
+        let limits = self.limits(defaults);
+        // Nothing else would end the connection of a client that has vanished while it was silent.
+        // OpenBSD has these times only for all sockets of the system.
+        let probes = limits.idle.is_none() && cfg!(not(target_os = "openbsd"));
+        let tcp = TcpOptions { keepalive: probes.then(Keepalive::default), ..listen.tcp };
         Listen {
             max_connections: self.max_connections.unwrap_or(listen.max_connections),
             when_full: self.when_full.map_or(listen.when_full, WhenFull::into),
             max_per_address: self.per_address,
-            limits: self.limits(defaults),
+            limits,
+            tcp,
             ..listen
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{Read, Write};
+#[cfg(target_os = "linux")]
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -188,5 +190,34 @@ fn a_proxy_closes_idle_relays_by_the_time_of_the_last_hangup() {
         fs::write(&path, "idle-timeout 1ms").expect("a file");
         proxy.signal("HUP");
         eventually("a shorter time", || (!lives()).then_some(()));
+    }
+}
+
+/// Whether the kernel probes the server's end of a connection: the timer of a quiet socket.
+#[cfg(target_os = "linux")]
+fn probes(server: SocketAddr, client: SocketAddr) -> bool {
+    let end = |address: SocketAddr| format!(":{:04X}", address.port());
+    let sockets = fs::read_to_string("/proc/net/tcp").expect("the sockets of the system");
+    let mut sockets = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let socket = sockets
+        .find(|fields| fields[1].ends_with(&end(server)) && fields[2].ends_with(&end(client)));
+    socket.expect("the server's socket")[5].starts_with("02:")
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn clients_are_probed_if_they_may_be_silent_for_ever() {
+    for (name, options, probed) in [
+        ("chat", &[][..], true),
+        ("memcached", &[], true),
+        ("redis", &[], true),
+        ("echo", &["--idle-timeout", "never"], true),
+        ("echo", &[], false),
+        ("memcached", &["--idle-timeout", "1m"], false),
+    ] {
+        let server = Server::start(example(name).args(options));
+        let client = server.connect();
+        let address = client.local_addr().expect("an address");
+        assert_eq!(probes(server.address, address), probed, "{name} {options:?}");
     }
 }
