@@ -45,7 +45,9 @@ use server::{Redis, TICK, Tick};
 const EXAMPLES: &str = "\
 Examples:
   redis                                   then: redis-cli
-  redis --port 6380 --bind 0.0.0.0        serve everyone, without a password";
+  redis --port 6380 --bind 0.0.0.0        serve everyone, without a password
+
+A command has at most 16 MiB and 1,048,576 arguments.";
 
 /// A server for a subset of Redis. It has one database, which is not saved, and one thread.
 #[derive(Parser)]

@@ -126,7 +126,7 @@ type Section = (&'static str, Vec<(&'static str, String)>);
 
 fn sections(redis: &Redis, call: &Call<'_, '_>) -> [Section; 4] {
     let subscriptions = &redis.subscriptions;
-    let ledger = call.cx.ledger();
+    let (ledger, uptime) = (call.cx.ledger(), redis.uptime(call.cx.now()));
     let mut keys = Vec::new();
     if redis.keys.len() > 0 {
         keys.push(("db0", format!("keys={}", redis.keys.len())));
@@ -138,7 +138,7 @@ fn sections(redis: &Redis, call: &Call<'_, '_>) -> [Section; 4] {
                 ("redis_version", REDIS_VERSION.to_owned()),
                 ("redis_mode", "standalone".to_owned()),
                 ("server_name", "sluicegate".to_owned()),
-                ("uptime_in_seconds", call.cx.now().as_secs().to_string()),
+                ("uptime_in_seconds", uptime.as_secs().to_string()),
             ],
         ),
         ("Clients", vec![("connected_clients", call.cx.connections().to_string())]),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sluicegate_protocols::resp::{Command, CommandHandler, Commands, Encoder, Version};
+use sluicegate_protocols::resp::{
+    Command, CommandHandler, CommandLimits, Commands, Encoder, Version,
+};
 use sluicegate_reactor::{ConnId, Context, Reason, Receive, Sessions, Turn};
 
 use super::keys::Keys;
@@ -11,6 +13,10 @@ use super::table;
 
 /// How often to send a [`Tick`].
 pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// The maximum number of arguments of a command, including its name: a `DEL` or an `MGET` may have a
+/// million keys.
+const MOST_ARGUMENTS: usize = 1 << 20;
 
 /// How many bytes of the name of an unknown command are repeated to the client.
 const MOST_NAME: usize = 128;
@@ -25,6 +31,8 @@ pub(crate) struct Redis {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) commands: u64,
     pub(crate) connections: u64,
+    /// When it began to serve.
+    started: Option<Duration>,
 }
 
 /// The state of a connection.
@@ -79,14 +87,22 @@ impl<'a, 'c> Call<'a, 'c> {
 
 impl Redis {
     pub(crate) fn create() -> Commands<Redis> {
-        Commands::new(Redis::default())
+        let limits = CommandLimits { arguments: MOST_ARGUMENTS, ..CommandLimits::default() };
+        Commands::with(Redis::default(), limits)
+    }
+
+    /// How long it has served.
+    pub(crate) fn uptime(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.started.unwrap_or(now))
     }
 }
 
 impl CommandHandler for Redis {
     type Session = Session;
 
-    fn on_open(&mut self, _: &mut Context<'_>) -> Session {
+    fn on_open(&mut self, cx: &mut Context<'_>) -> Session {
+        // The first client may come before the first tick.
+        self.started.get_or_insert(cx.now());
         self.connections += 1;
         Session { id: self.connections, ..Session::default() }
     }
@@ -122,6 +138,8 @@ impl CommandHandler for Redis {
 
 impl Receive<Tick, Session> for Redis {
     fn on_message(&mut self, cx: &mut Sessions<'_, Session>, Tick: Tick) {
-        self.keys.remove_expired(cx.now().as_millis() as u64);
+        let now = cx.now();
+        self.started.get_or_insert(now.saturating_sub(TICK));
+        self.keys.remove_expired(now.as_millis() as u64);
     }
 }

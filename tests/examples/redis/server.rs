@@ -2,7 +2,7 @@
 
 use sluicegate_reactor::testing::State;
 
-use super::{ask, says, serve};
+use super::{TICK, ask, got, says, serve};
 
 #[test]
 fn a_connection_is_tried_and_closed() {
@@ -93,6 +93,30 @@ fn the_server_describes_itself_and_its_commands() {
     );
     let described = ask(&mut h, client, "COMMAND INFO nothing mset");
     assert!(described.starts_with("*2|*-1|*10|$4|mset|:-3|"), "{described}");
+}
+
+#[test]
+fn the_server_says_how_long_it_has_served() {
+    let mut h = serve();
+    h.advance(TICK * 105);
+    let client = h.open();
+    let info = ask(&mut h, client, "INFO server");
+    assert!(info.contains("|uptime_in_seconds:10"), "{info}");
+}
+
+#[test]
+fn a_command_may_have_a_million_arguments() {
+    let mut h = serve();
+    let client = h.open();
+    ask(&mut h, client, "MSET 99998 a 99999 b");
+    let keys: String = (0..100_000).map(|key| format!("$5\r\n{key:05}\r\n")).collect();
+    h.feed(client, format!("*100001\r\n$3\r\nDEL\r\n{keys}"));
+    assert_eq!(got(&mut h, client), ":2|");
+    h.feed(client, format!("*{}\r\n", 1 << 20));
+    assert_eq!(got(&mut h, client), "");
+    let other = h.open();
+    h.feed(other, format!("*{}\r\n", (1 << 20) + 1));
+    assert_eq!(got(&mut h, other), "-ERR Protocol error: invalid multibulk length|");
 }
 
 #[test]
