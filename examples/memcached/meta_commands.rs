@@ -267,7 +267,9 @@ impl Cache {
                 self.reply.text.extend_from_slice(meta.word);
                 return self.reply.push(if meta.flags.has(b'b') { " b" } else { "" });
             }
-            (b'c', _) if meta.op != Op::Delete => facts.cas as i128,
+            // As in memcached, an item that was not stored has a number, too: 0.
+            (b'c', None) if meta.op == Op::Set => 0,
+            (b'c', Some(_)) => facts.cas.into(),
             (b'f', Some(slot)) => slot.blob.flags().into(),
             (b's', Some(slot)) => slot.blob.value().len() as i128,
             (b't', Some(_)) if facts.expires == NEVER => -1,

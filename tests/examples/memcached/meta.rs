@@ -6,7 +6,7 @@ use super::*;
 fn row_08_mg_returns_flags_in_the_order_in_which_they_were_asked_for() {
     talk(&[
         ("mg a v\n", "EN\n"),
-        ("mg a k Oabc\n", "EN ka Oabc\n"),
+        ("mg a k Oabc c\n", "EN ka Oabc\n"),
         ("mg a q\n", ""),
         ("set a 5 0 2\nhi\n", "STORED\n"),
         ("mg a\n", "HD\n"),
@@ -131,7 +131,7 @@ fn row_08_an_older_version_is_stored_as_stale() {
 #[test]
 fn row_08_ma_changes_numbers() {
     talk(&[
-        ("ma n\n", "NF\n"),
+        ("ma n c\n", "NF\n"),
         ("ma n q D1\n", "NF\n"),
         ("ma n N90 J13 t c v k Oq\n", "VA 2 t90 c1 kn Oq\n13\n"),
         ("ma n N0 J5 v\n", "VA 2\n14\n"),
@@ -139,7 +139,7 @@ fn row_08_ma_changes_numbers() {
         ("ma n MD D22 v T300 t\n", "VA 2 t300\n22\n"),
         ("ma n M- D9000 v\n", "VA 1\n0\n"),
         ("ma n M+ v E77 c\n", "VA 1 c77\n1\n"),
-        ("ma n C9 v\n", "EX\n"),
+        ("ma n C9 v c\n", "EX\n"),
         ("ma n C77 q\n", ""),
         ("ma n Mx\n", "CLIENT_ERROR invalid mode for ma M token\n"),
         ("ma n D-1\n", "CLIENT_ERROR bad token in command line format\n"),
