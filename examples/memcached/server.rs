@@ -14,8 +14,9 @@ use super::statistics;
 use super::store::Store;
 use super::waiting::{Complete, Gathered, Spare, Waiting};
 
-/// The longest line: a `get` of a thousand long keys.
-pub(crate) const MAX_LINE: usize = 256 << 10;
+/// The longest line: a `get` of tens of thousands of keys. A client can make the server keep as
+/// much with a value.
+pub(crate) const MAX_LINE: usize = 1 << 20;
 /// How many responses of a connection may wait for other reactors before it is paused. Each may
 /// hold a value, by reference, that has left the cache since. A `get` can take two places, so a
 /// client with 32 of them in flight is not paused.
@@ -51,7 +52,7 @@ pub(crate) struct Memcached {
     pub(crate) cache: Cache,
     pub(crate) peers: Peers,
     pub(crate) spare: Spare,
-    /// When the first connection was accepted, in seconds.
+    /// When this part began to serve, in seconds. The parts begin within a second.
     started: Option<u64>,
 }
 
@@ -387,7 +388,9 @@ impl LineHandler for Memcached {
 
 impl Receive<Tick, Session> for Memcached {
     fn on_message(&mut self, cx: &mut Sessions<'_, Session>, _: Tick) {
-        self.cache.store.set_clock(cx.now().as_secs(), cx.unix_time());
+        let now = cx.now().as_secs();
+        self.started.get_or_insert(now.saturating_sub(TICK.as_secs()));
+        self.cache.store.set_clock(now, cx.unix_time());
         self.cache.store.tick();
         self.peers.flush(cx);
     }

@@ -138,6 +138,25 @@ fn row_08_statistics_count_what_happened() {
 }
 
 #[test]
+fn row_08_the_server_is_up_before_its_first_client() {
+    let mut h = cache();
+    h.advance(TICK * 10);
+    let client = h.open();
+    let stats = ask(&mut h, client, "stats\n");
+    assert!(stats.contains("STAT uptime 10\n"), "{stats}");
+}
+
+#[test]
+fn row_08_a_get_may_have_tens_of_thousands_of_keys() {
+    let mut h = cache();
+    let client = h.open();
+    ask(&mut h, client, "set user:000000019999 0 0 1\nx\n");
+    let keys: String = (0..20_000).map(|number| format!(" user:{number:012}")).collect();
+    let answer = ask(&mut h, client, &format!("get{keys}\n"));
+    assert_eq!(answer, "VALUE user:000000019999 0 1\nx\nEND\n");
+}
+
+#[test]
 fn row_08_quit_closes_behind_the_responses_and_runs_nothing_more() {
     let outcome = same_at_every_split(cache, crlf("set a 0 0 1\nx\nget a\nquit\nget a\n"));
     assert_eq!(plain(outcome.sent), "STORED\nVALUE a 0 1\nx\nEND\n");
