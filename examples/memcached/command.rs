@@ -3,6 +3,7 @@
 //! Keys and the keys of a `get` are borrowed from the line. The flags of the meta commands are
 //! parsed in [`meta`](super::meta).
 
+use std::io::Write;
 use std::str::FromStr;
 
 use super::meta::{Meta, Op};
@@ -44,6 +45,24 @@ pub(crate) struct Get {
     pub(crate) exptime: Option<i64>,
     /// Where in the line the keys begin, which are not checked yet.
     pub(crate) keys: usize,
+}
+
+/// The longest start of a `get`: `gats`, a number of 20 characters, and two spaces.
+pub(crate) const MAX_GET_START: usize = 26;
+
+impl Get {
+    /// What precedes the key in the line of a single key. It is short, although the client may have
+    /// written any number of spaces and zeros.
+    pub(crate) fn start<'a>(&self, buffer: &'a mut [u8; MAX_GET_START]) -> &'a [u8] {
+        let Some(exptime) = self.exptime else {
+            return if self.cas { b"gets " } else { b"get " };
+        };
+        let name = if self.cas { "gats" } else { "gat" };
+        let mut rest = &mut buffer[..];
+        let _ = write!(rest, "{name} {exptime} ");
+        let len = MAX_GET_START - rest.len();
+        &buffer[..len]
+    }
 }
 
 /// A storage command.

@@ -7,7 +7,7 @@ use sluicegate_protocols::line::{Delimiter, LineEof, LineHandler, Lines, Next, S
 use sluicegate_reactor::*;
 
 use super::cache::{Cache, Reply};
-use super::command::{self, BAD_FORMAT, Command, Get, Mode, Refused, Stats, Words};
+use super::command::{self, BAD_FORMAT, Command, Get, MAX_GET_START, Mode, Refused, Stats, Words};
 use super::item::{Blob, END};
 use super::peers::{Message, Peers, Task};
 use super::statistics;
@@ -68,8 +68,8 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 pub(crate) struct Session {
     /// The line of a storage command until its block is there, or of a `get` that waits.
     line: Vec<u8>,
-    /// Where in the `get` that waits the next key is; 0 if none waits.
-    next_key: usize,
+    /// The `get` that waits, and where in its line the next key is.
+    next_key: Option<(Get, usize)>,
     pub(crate) waiting: Waiting,
     /// Whether to close when nothing waits any more.
     closes: bool,
@@ -121,7 +121,7 @@ impl Memcached {
                 }
                 if let Some(next_key) = self.get(cx, session, line, get, get.keys) {
                     session.line = line.to_vec();
-                    session.next_key = next_key;
+                    session.next_key = Some((*get, next_key));
                 }
             }
             Command::Quit => session.closes = true,
@@ -212,12 +212,12 @@ impl Memcached {
         from: usize,
     ) -> Option<usize> {
         let mut words = Words::new(&line[from..]);
+        let mut start = [0; MAX_GET_START];
         while let Some(key) = words.next() {
             if let Some(peer) = self.peers.owner(key) {
                 self.emit(cx, session);
                 let to = (cx.id(), session.waiting.wait());
-                let name_and_time = &line[..get.keys];
-                self.peers.ask(cx, peer, to, &[name_and_time, b" ", key], Task::Run(None));
+                self.peers.ask(cx, peer, to, &[get.start(&mut start), key], Task::Run(None));
             } else {
                 self.cache.get(get, key);
                 if self.cache.reply.value.is_none() && self.cache.reply.text.len() < CHUNK {
@@ -283,14 +283,13 @@ impl Memcached {
 
     /// Continues a `get` that has waited, if the queue has room.
     pub(crate) fn go_on(&mut self, cx: &mut Context<'_>, session: &mut Session) {
-        if session.next_key > 0 && !session.full {
+        if !session.full
+            && let Some((get, from)) = session.next_key.take()
+        {
             self.cache.store.set_now(cx.now().as_secs());
-            let from = mem::take(&mut session.next_key);
             let line = mem::take(&mut session.line);
-            if let Ok(Command::Get(get)) = command::parse(&line)
-                && let Some(next_key) = self.get(cx, session, &line, &get, from)
-            {
-                (session.line, session.next_key) = (line, next_key);
+            if let Some(next_key) = self.get(cx, session, &line, &get, from) {
+                (session.line, session.next_key) = (line, Some((get, next_key)));
             }
         }
         self.settle(cx, session);
@@ -299,7 +298,7 @@ impl Memcached {
     /// Pauses, resumes or closes a connection as its state requires.
     #[inline]
     fn settle(&mut self, cx: &mut Context<'_>, session: &mut Session) {
-        let waits = session.next_key > 0;
+        let waits = session.next_key.is_some();
         if session.closes && !waits && session.waiting.is_empty() {
             return cx.close();
         }

@@ -37,8 +37,8 @@ fn cache_of_two() -> Cache {
     })
 }
 
-/// A second part that answers nothing. It notes how many requests each batch has.
-struct Busy(Vec<usize>);
+/// A second part that answers nothing, and keeps the batches.
+struct Busy(Vec<Batch>);
 
 impl Handler for Busy {
     type Session = ();
@@ -51,7 +51,7 @@ impl Handler for Busy {
 impl Receive<Message> for Busy {
     fn on_message(&mut self, _: &mut Sessions<'_>, message: Message) {
         let Message::Batch(batch) = message else { return };
-        self.0.push(batch.requests.len());
+        self.0.push(batch);
     }
 }
 
@@ -141,9 +141,28 @@ fn row_12_silent_commands_wait_for_a_part_that_is_busy() {
     for client in &clients {
         assert!(h.unread(*client) > commands.len() / 2);
     }
+    let batches = h.reactor().handler(busy.expect("a second part")).0.iter();
+    let requests: Vec<_> = batches.map(|batch| batch.requests.len()).collect();
+    assert_eq!(requests.iter().sum::<usize>(), clients.len() * MOST_WAITING);
+    assert!(requests.iter().all(|requests| *requests <= MAX_REQUESTS), "{requests:?}");
+}
+
+#[test]
+fn row_12_the_spaces_of_a_long_get_are_not_sent_with_each_of_its_keys() {
+    let mut busy = None;
+    let mut h = first_of_two(|reactor, mailbox, _| {
+        let other = reactor.register(Busy(Vec::new()));
+        reactor.attach(mailbox, other);
+        busy = Some(other);
+    });
+    let client = h.open();
+    let (spaces, zeros) = (" ".repeat(100_000), "0".repeat(100_000));
+    let keys = "a b c d e f g h ".repeat(1000);
+    h.feed(client, crlf(&format!("{spaces}gats{spaces}{zeros}7 {keys}\n")));
     let batches = &h.reactor().handler(busy.expect("a second part")).0;
-    assert_eq!(batches.iter().sum::<usize>(), clients.len() * MOST_WAITING);
-    assert!(batches.iter().all(|requests| *requests <= MAX_REQUESTS), "{batches:?}");
+    let text: Vec<_> = batches.iter().flat_map(|batch| batch.text.clone()).collect();
+    assert_eq!(text.len(), MOST_WAITING * "gats 7 a".len());
+    assert!(text.starts_with(b"gats 7 "));
 }
 
 #[test]
