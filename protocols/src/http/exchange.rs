@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluicegate_reactor::{ConnId, Context, Input};
 
@@ -107,7 +108,7 @@ impl<S: Service> Http<S> {
         {
             answered = self.refusal(cx, aftermath.mode(&request), status);
         }
-        self.finish_answer(cx, session, head, Some(&request), &answered);
+        self.finish_answer(cx, session, head, Some(&request), &answered, None);
     }
 
     /// The body of a request, if the service has asked for it in memory and all of it is in the
@@ -297,7 +298,8 @@ impl<S: Service> Http<S> {
         is_over_limit || session.is_closing || !request.keep_alive
     }
 
-    /// Logs a response, and closes the connection if that was the last.
+    /// Logs a response, and closes the connection if that was the last. `since` is when its request
+    /// began to wait, unless that was in this callback.
     #[inline]
     fn finish_answer<V>(
         &mut self,
@@ -306,6 +308,7 @@ impl<S: Service> Http<S> {
         head: &[u8],
         request: Option<&Request<'_>>,
         answered: &Answered<V>,
+        since: Option<Duration>,
     ) {
         match answered.persistence {
             Persistence::Undecided => return,
@@ -314,7 +317,12 @@ impl<S: Service> Http<S> {
             _ => {}
         }
         if let Some(metrics) = &self.metrics {
-            metrics.note(answered.status);
+            match since {
+                Some(since) => {
+                    metrics.note_later(answered.status, cx.now() + cx.turn_time() - since);
+                }
+                None => metrics.note(answered.status),
+            }
         }
         if let Some(in_flight) = &mut session.in_flight {
             let end = cx.sent() + cx.pending() + self.output.bytes.len() as u64;
@@ -365,7 +373,7 @@ impl<S: Service> Http<S> {
         let mode =
             ResponseMode { persistence, after_body: persistence, head_only, is_modern: false };
         let answered = self.refusal(cx, mode, status);
-        self.finish_answer(cx, session, head, None, &answered);
+        self.finish_answer(cx, session, head, None, &answered, session.waiting_since());
     }
 
     /// Lets the service answer a request that is refused. Such a response cannot wait for anything:

@@ -268,6 +268,14 @@ impl<V> HttpSession<V> {
         Some(body)
     }
 
+    /// When the response was deferred that the connection waits for.
+    pub(super) fn waiting_since(&self) -> Option<Duration> {
+        match &self.state {
+            State::AwaitingResponse(awaited) => Some(awaited.since),
+            _ => None,
+        }
+    }
+
     /// The status of a deferred response that is finished, and when it was deferred.
     pub(super) fn finished(&self) -> Option<(Status, Duration)> {
         let State::AwaitingResponse(awaited) = &self.state else { return None };
