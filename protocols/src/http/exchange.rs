@@ -83,6 +83,8 @@ impl<S: Service> Http<S> {
             }
             Arrived::Body(body, _) => self.aftermath_of_body(session, &request, body),
         };
+        // Of these requests, only one that was postponed has waited.
+        let since = session.waiting_since();
         session.finish_request(aftermath.skip);
         let mode = aftermath.mode(&request);
         let mut answered = match arrived {
@@ -104,11 +106,11 @@ impl<S: Service> Http<S> {
         };
         if answered.persistence == Persistence::Undecided
             && let Err(status) =
-                self.wait(cx, session, (head, &request), (aftermath, answered.state.take()))
+                self.wait(cx, session, (head, &request), (aftermath, answered.state.take()), since)
         {
             answered = self.refusal(cx, aftermath.mode(&request), status);
         }
-        self.finish_answer(cx, session, head, Some(&request), &answered, None);
+        self.finish_answer(cx, session, head, Some(&request), &answered, since);
     }
 
     /// The body of a request, if the service has asked for it in memory and all of it is in the
@@ -156,7 +158,8 @@ impl<S: Service> Http<S> {
         }
     }
 
-    /// Starts what an unfinished response waits for.
+    /// Starts what an unfinished response waits for. `since` is when the request was postponed, if
+    /// it was.
     ///
     /// # Errors
     /// The status of the response if there is nothing to wait for.
@@ -167,8 +170,10 @@ impl<S: Service> Http<S> {
         session: &mut HttpSession<S::State>,
         (head, request): (&[u8], &Request<'_>),
         (aftermath, state): (Aftermath, Option<S::State>),
+        since: Option<Duration>,
     ) -> Result<(), Status> {
-        let length = request.body_length;
+        let (length, skip) = (request.body_length, aftermath.skip);
+        let since = since.unwrap_or(cx.now());
         let awaited = self.output.awaited.take();
         if let Some(pending) = awaited.as_ref().and_then(Awaited::response)
             && pending.is_abandoned()
@@ -182,20 +187,20 @@ impl<S: Service> Http<S> {
         let body = match (awaited, state) {
             (Some(Awaited::Postponed(pending)), _) => {
                 self.note_pending(session, head, request);
-                session.await_response(cx, aftermath.skip, (pending, Some(head)), &self.limits);
+                session.await_response(cx, skip, (pending, Some(head)), &self.limits, since);
                 return Ok(());
             }
             (Some(Awaited::ResponseAndBody(pending, to)), Some(state))
                 if pending.finished().is_none() =>
             {
                 self.note_pending(session, head, request);
-                self.receive_body_of(cx, session, request, (state, to), pending);
+                self.receive_body_of(cx, session, request, (state, to), (pending, since));
                 return Ok(());
             }
             // The body is skipped if the response is complete already.
             (Some(Awaited::Response(pending) | Awaited::ResponseAndBody(pending, _)), _) => {
                 self.note_pending(session, head, request);
-                session.await_response(cx, aftermath.skip, (pending, None), &self.limits);
+                session.await_response(cx, skip, (pending, None), &self.limits, since);
                 return Ok(());
             }
             (Some(Awaited::File(file)), Some(state)) => {
@@ -228,7 +233,7 @@ impl<S: Service> Http<S> {
         session: &mut HttpSession<S::State>,
         request: &Request<'_>,
         (state, to): (S::State, Option<ConnId>),
-        pending: Arc<PendingResponse>,
+        (pending, since): (Arc<PendingResponse>, Duration),
     ) {
         let body = match (request.body_length.known(), to) {
             (Some(length), Some(to)) if length > 0 => RequestBody::relay(cx, (length, to), state),
@@ -238,7 +243,7 @@ impl<S: Service> Http<S> {
             self.send_continue(request);
         }
         let is_empty = request.body_length.known() == Some(0);
-        session.receive_body_of(cx, body, pending, &self.limits);
+        session.receive_body_of(cx, body, (pending, since), &self.limits);
         if is_empty {
             self.end_body(cx, session);
         }

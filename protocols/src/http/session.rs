@@ -62,7 +62,7 @@ pub(super) struct AwaitedResponse<V> {
     /// The request body, if the service receives it while the response is deferred.
     pub(super) body: Option<RequestBody<V>>,
     pub(super) pending: Arc<PendingResponse>,
-    /// When it was deferred.
+    /// When it was first deferred or postponed.
     since: Duration,
 }
 
@@ -200,7 +200,7 @@ impl<V> HttpSession<V> {
     }
 
     /// Waits for a deferred response, unless it is finished already. `postponed` is the head of a
-    /// request that may be delivered again.
+    /// request that may be delivered again, `since` when the request began to wait.
     #[cold]
     pub(super) fn await_response(
         &mut self,
@@ -208,13 +208,14 @@ impl<V> HttpSession<V> {
         left: u64,
         (pending, postponed): (Arc<PendingResponse>, Option<&[u8]>),
         limits: &HttpLimits,
+        since: Duration,
     ) {
         self.deadline = Deadline::Set;
         if pending.finished().is_none() && !pending.is_delivered_again() {
             cx.set_deadline(Some(limits.response_timeout));
         }
         let postponed = postponed.map(Box::from);
-        let awaited = AwaitedResponse { left, postponed, body: None, pending, since: cx.now() };
+        let awaited = AwaitedResponse { left, postponed, body: None, pending, since };
         self.state = State::AwaitingResponse(Box::new(awaited));
     }
 
@@ -243,13 +244,13 @@ impl<V> HttpSession<V> {
         &mut self,
         cx: &mut Context<'_>,
         body: RequestBody<V>,
-        pending: Arc<PendingResponse>,
+        (pending, since): (Arc<PendingResponse>, Duration),
         limits: &HttpLimits,
     ) {
         self.deadline = Deadline::Set;
         cx.set_deadline(Some(limits.head_timeout));
-        let (body, since) = (Some(body), cx.now());
-        let awaited = AwaitedResponse { left: 0, postponed: None, body, pending, since };
+        let (left, postponed, body) = (0, None, Some(body));
+        let awaited = AwaitedResponse { left, postponed, body, pending, since };
         self.state = State::AwaitingResponse(Box::new(awaited));
     }
 
@@ -268,7 +269,7 @@ impl<V> HttpSession<V> {
         Some(body)
     }
 
-    /// When the response was deferred that the connection waits for.
+    /// When the response that the connection waits for was first deferred or postponed.
     pub(super) fn waiting_since(&self) -> Option<Duration> {
         match &self.state {
             State::AwaitingResponse(awaited) => Some(awaited.since),

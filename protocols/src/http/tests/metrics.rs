@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use sluicegate_reactor::testing::Harness;
-use sluicegate_reactor::{ConnId, Turn};
+use sluicegate_reactor::{ConnId, Payload, Turn};
 
 use super::super::HttpMetrics;
 use super::{Answered, Http, Reply, Request, Service};
-use crate::http::{Deferred, ResponseStream, Status};
+use crate::http::{Deferred, Postponed, ResponseStream, Status};
 
-/// Answers with the status that the path states, begins a stream for `/stream` and `/switch`, and
-/// defers what has no number until it is told to answer.
+/// Answers with the status that the path states, begins a stream for `/stream` and `/switch`,
+/// postpones what is below `/gate` until that is open, and defers the rest until it is told to
+/// answer.
+#[derive(Default)]
 struct Statuses {
     waiting: Vec<Deferred>,
     streams: Vec<ResponseStream>,
+    postponed: Vec<Postponed>,
+    is_open: bool,
 }
 
 impl Service for Statuses {
@@ -26,8 +30,23 @@ impl Service for Statuses {
             (_, "/switch") => reply.defer(|deferred, cx| {
                 self.streams.extend(deferred.switch(cx, b"Upgrade: other\r\n"));
             }),
+            (_, path) if path.starts_with("/gate") && !self.is_open => {
+                reply.postpone(|postponed, _| self.postponed.push(postponed))
+            }
+            (_, "/gate") => reply.send("done"),
+            (_, "/gate/read") => reply.read(10, ()),
             _ => reply.defer(|deferred, _| self.waiting.push(deferred)),
         }
+    }
+
+    fn on_body(
+        &mut self,
+        _: &Request<'_>,
+        (): (),
+        _: Payload<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answered {
+        reply.send("done")
     }
 
     fn on_gone(&mut self, _: &mut Turn, connection: ConnId) {
@@ -37,8 +56,7 @@ impl Service for Statuses {
 
 fn statuses() -> (Harness<Http<Statuses>>, HttpMetrics) {
     let metrics = HttpMetrics::default();
-    let service = Statuses { waiting: Vec::new(), streams: Vec::new() };
-    (Harness::new(Http::new(service).with_metrics(metrics.clone())), metrics)
+    (Harness::new(Http::new(Statuses::default()).with_metrics(metrics.clone())), metrics)
 }
 
 fn get(path: &str) -> String {
@@ -103,6 +121,44 @@ fn a_response_that_comes_too_late_counts_once() {
     let times = metrics.counters().times;
     assert_eq!((times.count(), times.max().as_secs()), (1, 60), "as long as its client waited");
     assert!(h.sent(client).starts_with(b"HTTP/1.1 503 "));
+}
+
+#[test]
+fn a_postponed_request_takes_as_long_as_its_client_waits() {
+    for (path, expected) in [("/gate", 700), ("/gate/read", 700), ("/gate/later", 1000)] {
+        let (mut h, metrics) = statuses();
+        let client = h.open();
+        h.feed(client, get(path));
+        h.advance(Duration::from_millis(700));
+        let service = h.handler().service();
+        service.is_open = true;
+        service.postponed.pop().expect("a request").deliver(h.reactor());
+        h.run();
+        if let Some(deferred) = h.handler().service().waiting.pop() {
+            h.advance(Duration::from_millis(300));
+            deferred.answer(h.reactor(), |reply| reply.send("at last"));
+            h.run();
+        }
+        assert!(h.sent(client).starts_with(b"HTTP/1.1 200 "), "{path}");
+        let times = metrics.counters().times;
+        assert_eq!((times.count(), times.max()), (1, Duration::from_millis(expected)), "{path}");
+    }
+}
+
+#[test]
+fn a_body_that_is_requested_after_a_wait_takes_no_time_until_it_is_complete() {
+    let (mut h, metrics) = statuses();
+    let client = h.open();
+    h.feed(client, "POST /gate/read HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nx");
+    h.advance(Duration::from_millis(700));
+    let service = h.handler().service();
+    service.is_open = true;
+    service.postponed.pop().expect("a request").deliver(h.reactor());
+    h.run();
+    h.feed(client, "y");
+    assert!(h.sent(client).starts_with(b"HTTP/1.1 200 "));
+    let times = metrics.counters().times;
+    assert_eq!((times.count(), times.max()), (1, Duration::ZERO));
 }
 
 #[test]
