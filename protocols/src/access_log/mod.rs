@@ -70,7 +70,7 @@
 //!
 //! | field | content |
 //! |---|---|
-//! | `time` | when the request was answered, in UTC |
+//! | `time` | when the request was answered, or its client left without an answer, in UTC |
 //! | `client` | the IP address of the client; `null` on a Unix socket |
 //! | `user` | the user name in the request's Basic credentials, or `null` |
 //! | `request` | the request line as it was received |

@@ -197,17 +197,18 @@ impl<S: Service> Handler for Http<S> {
             metrics.note_cut(stream.status);
         }
         let Some(mut in_flight) = session.in_flight else { return };
+        let time = cx.unix_time();
         if let State::AwaitingResponse(awaited) = &session.state
-            && let Some((status, body, end)) = awaited.pending.queued()
+            && let Some(response) = awaited.pending.queued(time)
         {
-            in_flight.complete(status, body, end);
+            in_flight.complete(response);
         }
         // After a hand-over the queue is still sent, but this handler does not learn when.
         let sent = match why {
             Reason::HandedOver => u64::MAX,
             _ => cx.peer(id).sent(),
         };
-        in_flight.report_all(sent, &mut |record| self.service.on_sent(record));
+        in_flight.report_all((sent, time), &mut |record| self.service.on_sent(record));
     }
 }
 

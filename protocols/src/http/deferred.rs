@@ -6,7 +6,7 @@ use sluicegate_reactor::{ConnId, Sent, Turn};
 
 use super::output::{Destination, Output};
 use super::reply::{Answered, Reply};
-use super::response::{Awaited, FinishedResponse, PendingResponse, Persistence};
+use super::response::{Awaited, PendingResponse, Persistence, QueuedResponse};
 use super::status::Status;
 use super::stream::ResponseStream;
 use super::writer::write_interim;
@@ -250,7 +250,8 @@ impl Deferred {
         let lost = if sent == Sent::Gone { output.bytes.len() as u64 } else { 0 };
         let end = peer.sent() + peer.pending() + lost;
         let Answered { status, body, persistence, .. } = answered;
-        pending.finish(peer, FinishedResponse { status, body, end }, persistence);
+        let time = output.clock.second();
+        pending.finish(peer, QueuedResponse { status, body, end, time }, persistence);
         sent
     }
 }

@@ -13,7 +13,7 @@ use super::multipart::{FormDecoder, FormError};
 use super::output::Destination;
 use super::reply::{Answered, Reply};
 use super::request::{BodyLength, Connection, Method, Request, Version};
-use super::response::{Awaited, PendingResponse, Persistence, ResponseMode};
+use super::response::{Awaited, PendingResponse, Persistence, QueuedResponse, ResponseMode};
 use super::server::Http;
 use super::service::Service;
 use super::session::HttpSession;
@@ -186,20 +186,20 @@ impl<S: Service> Http<S> {
         }
         let body = match (awaited, state) {
             (Some(Awaited::Postponed(pending)), _) => {
-                self.note_pending(session, head, request);
+                Self::note_pending(session, head, request);
                 session.await_response(cx, skip, (pending, Some(head)), &self.limits, since);
                 return Ok(());
             }
             (Some(Awaited::ResponseAndBody(pending, to)), Some(state))
                 if pending.finished().is_none() =>
             {
-                self.note_pending(session, head, request);
+                Self::note_pending(session, head, request);
                 self.receive_body_of(cx, session, request, (state, to), (pending, since));
                 return Ok(());
             }
             // The body is skipped if the response is complete already.
             (Some(Awaited::Response(pending) | Awaited::ResponseAndBody(pending, _)), _) => {
-                self.note_pending(session, head, request);
+                Self::note_pending(session, head, request);
                 session.await_response(cx, skip, (pending, None), &self.limits, since);
                 return Ok(());
             }
@@ -221,7 +221,7 @@ impl<S: Service> Http<S> {
             _ => return Err(Status::INTERNAL_SERVER_ERROR),
         };
         self.send_continue(request);
-        self.note_pending(session, head, request);
+        Self::note_pending(session, head, request);
         session.receive_body(cx, body, &self.limits);
         Ok(())
     }
@@ -257,14 +257,9 @@ impl<S: Service> Http<S> {
     }
 
     /// Notes in the access log a request that is answered later.
-    fn note_pending(
-        &self,
-        session: &mut HttpSession<S::State>,
-        head: &[u8],
-        request: &Request<'_>,
-    ) {
+    fn note_pending(session: &mut HttpSession<S::State>, head: &[u8], request: &Request<'_>) {
         if let Some(in_flight) = &mut session.in_flight {
-            in_flight.note_pending(head, request, self.output.clock.second());
+            in_flight.note_pending(head, request);
         }
     }
 
@@ -332,7 +327,8 @@ impl<S: Service> Http<S> {
         if let Some(in_flight) = &mut session.in_flight {
             let end = cx.sent() + cx.pending() + self.output.bytes.len() as u64;
             let time = self.output.clock.second();
-            in_flight.note(head, request, answered, end, time);
+            let Answered { status, body, .. } = *answered;
+            in_flight.note(head, request, QueuedResponse { status, body, end, time });
             if in_flight.is_full() {
                 in_flight.has_paused = true;
                 cx.pause();

@@ -7,8 +7,8 @@ use memchr::memchr2;
 
 use super::credentials;
 use super::record::LogRecord;
-use super::reply::Answered;
 use super::request::Request;
+use super::response::QueuedResponse;
 use super::status::Status;
 
 /// A connection is not read while the log entries of its responses in flight have this many bytes.
@@ -24,12 +24,8 @@ pub(super) struct InFlight {
 }
 
 struct Entry {
-    /// The position after the response's last byte, in bytes sent on the connection; `u64::MAX`
-    /// while there is no response.
-    end: u64,
-    body: u64,
-    status: Status,
-    time: u64,
+    /// `None` while there is no response.
+    response: Option<QueuedResponse>,
     user: Option<Box<[u8]>>,
     request_line: Box<[u8]>,
     referer: Option<Box<[u8]>>,
@@ -49,37 +45,26 @@ impl InFlight {
         InFlight { peer, entries: VecDeque::new(), bytes: 0, has_paused: false }
     }
 
-    /// Notes a response that ends at `end`. It completes the entry of the request that waits for
-    /// its response, if there is one: there is never more than one, and it is the last.
-    pub(super) fn note<V>(
+    /// Notes a response. It completes the entry of the request that waits for its response, if there
+    /// is one: there is never more than one, and it is the last.
+    pub(super) fn note(
         &mut self,
         head: &[u8],
         request: Option<&Request<'_>>,
-        answered: &Answered<V>,
-        end: u64,
-        time: u64,
+        response: QueuedResponse,
     ) {
-        let Answered { status, body, .. } = *answered;
-        if !self.complete(status, body, end) {
-            self.push(head, request, (status, body), (end, time));
+        if !self.is_pending() {
+            self.push(head, request);
         }
+        self.complete(response);
     }
 
-    fn push(
-        &mut self,
-        head: &[u8],
-        request: Option<&Request<'_>>,
-        (status, body): (Status, u64),
-        (end, time): (u64, u64),
-    ) {
+    fn push(&mut self, head: &[u8], request: Option<&Request<'_>>) {
         let line = &head[..memchr2(b'\r', b'\n', head).unwrap_or(head.len())];
         let field = |name| request.and_then(|request| request.header(name));
         let user = field("authorization").and_then(credentials::basic).map(|(user, _)| user.into());
         let entry = Entry {
-            end,
-            body,
-            status,
-            time,
+            response: None,
             user,
             request_line: line.into(),
             referer: field("referer").map(Box::from),
@@ -91,19 +76,22 @@ impl InFlight {
 
     /// Notes a request whose response comes later, unless it is noted already: a request whose body
     /// was saved can be deferred after that.
-    pub(super) fn note_pending(&mut self, head: &[u8], request: &Request<'_>, time: u64) {
-        if self.entries.back().is_some_and(|entry| entry.end == u64::MAX) {
-            return;
+    pub(super) fn note_pending(&mut self, head: &[u8], request: &Request<'_>) {
+        if !self.is_pending() {
+            self.push(head, Some(request));
         }
-        self.push(head, Some(request), (Status::CLIENT_CLOSED, 0), (u64::MAX, time));
     }
 
-    /// Completes the entry of a request that waits for its response. Returns whether there was one.
-    pub(super) fn complete(&mut self, status: Status, body: u64, end: u64) -> bool {
-        let pending = self.entries.back_mut().filter(|entry| entry.end == u64::MAX);
-        let Some(entry) = pending else { return false };
-        (entry.status, entry.body, entry.end) = (status, body, end);
-        true
+    /// Whether a request waits for its response.
+    fn is_pending(&self) -> bool {
+        self.entries.back().is_some_and(|entry| entry.response.is_none())
+    }
+
+    /// Completes the entry of the request that waits for its response, if there is one.
+    pub(super) fn complete(&mut self, response: QueuedResponse) {
+        if let Some(entry) = self.entries.back_mut() {
+            entry.response.get_or_insert(response);
+        }
     }
 
     /// Whether no more responses should be noted for now.
@@ -113,34 +101,47 @@ impl InFlight {
 
     /// Whether there are responses to report when they have left.
     pub(super) fn is_waiting(&self) -> bool {
-        self.entries.front().is_some_and(|entry| entry.end != u64::MAX)
+        self.entries.front().is_some_and(|entry| entry.response.is_some())
     }
 
     /// Reports the responses that have left when the connection has sent `sent` bytes.
     pub(super) fn report(&mut self, sent: u64, on_sent: &mut impl FnMut(&LogRecord<'_>)) {
-        while self.entries.front().is_some_and(|entry| entry.end <= sent) {
-            self.report_first(sent, on_sent);
+        while let Some(Entry { response: Some(response), .. }) = self.entries.front()
+            && response.end <= sent
+        {
+            self.report_first(*response, sent, on_sent);
         }
     }
 
-    /// Reports all responses: the connection is closed.
-    pub(super) fn report_all(&mut self, sent: u64, on_sent: &mut impl FnMut(&LogRecord<'_>)) {
-        while !self.entries.is_empty() {
-            self.report_first(sent, on_sent);
+    /// Reports all requests when the connection has ended after `sent` bytes, at this time.
+    pub(super) fn report_all(
+        &mut self,
+        (sent, time): (u64, u64),
+        on_sent: &mut impl FnMut(&LogRecord<'_>),
+    ) {
+        let (status, end) = (Status::CLIENT_CLOSED, u64::MAX);
+        self.complete(QueuedResponse { status, body: 0, end, time });
+        while let Some(Entry { response: Some(response), .. }) = self.entries.front() {
+            self.report_first(*response, sent, on_sent);
         }
     }
 
-    fn report_first(&mut self, sent: u64, on_sent: &mut impl FnMut(&LogRecord<'_>)) {
+    fn report_first(
+        &mut self,
+        response: QueuedResponse,
+        sent: u64,
+        on_sent: &mut impl FnMut(&LogRecord<'_>),
+    ) {
         let Some(entry) = self.entries.pop_front() else { return };
         self.bytes -= entry.bytes();
-        let unsent = entry.end.saturating_sub(sent);
+        let QueuedResponse { status, body, end, time } = response;
         on_sent(&LogRecord {
             peer: self.peer,
             user: entry.user.as_deref(),
-            time: entry.time,
+            time,
             request_line: &entry.request_line,
-            status: entry.status,
-            body_sent: entry.body.saturating_sub(unsent),
+            status,
+            body_sent: body.saturating_sub(end.saturating_sub(sent)),
             referer: entry.referer.as_deref(),
             user_agent: entry.user_agent.as_deref(),
         });

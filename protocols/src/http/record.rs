@@ -39,7 +39,8 @@ pub struct LogRecord<'a> {
     /// The user name in the request's Basic credentials, if there are any. As in nginx, the service
     /// need not have checked them.
     pub user: Option<&'a [u8]>,
-    /// When the request was answered, in seconds since 1970.
+    /// When the request was answered, in seconds since 1970. For a streamed response this is when
+    /// the stream ended, and for a request without a response when its client left.
     pub time: u64,
     /// The request line as it was received, except that a later minor version reads `HTTP/1.1`. It
     /// may be incomplete if the request was refused.

@@ -79,7 +79,7 @@ pub(super) struct PendingResponse {
     thread: ThreadId,
     /// Set once the head has been sent, after which the response can only continue.
     stream: OnceLock<StreamedResponse>,
-    finished: OnceLock<FinishedResponse>,
+    finished: OnceLock<QueuedResponse>,
     /// Whether the request is to be delivered to the service again.
     again: AtomicBool,
 }
@@ -115,14 +115,16 @@ impl StreamedResponse {
     }
 }
 
-/// A deferred response that is in the send queue.
-#[derive(Debug)]
-pub(super) struct FinishedResponse {
+/// A response that is in the send queue, or has left it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QueuedResponse {
     pub(super) status: Status,
     /// Bytes of the body that were queued.
     pub(super) body: u64,
     /// The position after its last byte, in bytes sent on the connection.
     pub(super) end: u64,
+    /// When it ended, in seconds since 1970.
+    pub(super) time: u64,
 }
 
 impl PendingResponse {
@@ -182,17 +184,17 @@ impl PendingResponse {
         self.stream().is_some()
     }
 
-    /// What was queued of the response: its status, the bytes of its body, and the position after
-    /// its last byte. If a stream was cut, that position leaves out the chunk framing.
-    pub(super) fn queued(&self) -> Option<(Status, u64, u64)> {
-        if let Some(FinishedResponse { status, body, end }) = self.finished() {
-            return Some((*status, *body, *end));
-        }
-        let stream = self.stream()?;
-        Some((stream.status, stream.body(), stream.start + stream.body()))
+    /// What was queued of the response when its connection ended, which was at this time. If a
+    /// stream was cut, the position leaves out the chunk framing.
+    pub(super) fn queued(&self, time: u64) -> Option<QueuedResponse> {
+        self.finished().copied().or_else(|| {
+            let stream = self.stream()?;
+            let (status, body) = (stream.status, stream.body());
+            Some(QueuedResponse { status, body, end: stream.start + body, time })
+        })
     }
 
-    pub(super) fn finished(&self) -> Option<&FinishedResponse> {
+    pub(super) fn finished(&self) -> Option<&QueuedResponse> {
         self.finished.get()
     }
 
@@ -201,7 +203,7 @@ impl PendingResponse {
     pub(super) fn finish(
         &self,
         mut peer: Peer<'_>,
-        response: FinishedResponse,
+        response: QueuedResponse,
         persistence: Persistence,
     ) {
         let finished = self.finished.set(response);

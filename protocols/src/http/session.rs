@@ -289,7 +289,7 @@ impl<V> HttpSession<V> {
         let State::AwaitingResponse(awaited) = &self.state else { return };
         let Some(finished) = awaited.pending.finished() else { return };
         if let Some(in_flight) = &mut self.in_flight {
-            in_flight.complete(finished.status, finished.body, finished.end);
+            in_flight.complete(*finished);
         }
         self.deadline = Deadline::None;
         // The rest of a body that was being received is skipped. The connection is already closing

@@ -6,7 +6,7 @@ use sluicegate_reactor::{ConnId, Outgoing, Sent, Turn};
 
 use super::framed::FramedBody;
 use super::reply::{Answered, Reply};
-use super::response::{FinishedResponse, PendingResponse, Persistence};
+use super::response::{PendingResponse, Persistence, QueuedResponse};
 use super::status::Status;
 use super::writer::{Own, write_interim};
 
@@ -223,7 +223,7 @@ impl ResponseStream {
     /// head had a [`Trailer`](Reply::header) field that announces them (RFC 9110, section 6.6.2).
     /// HTTP/1.0 clients do not get them.
     pub fn finish_with<B: AsRef<[u8]>>(self, cx: &mut Turn, trailers: &[(&str, B)]) -> Sent {
-        let mut peer = cx.peer(self.connection);
+        let (time, mut peer) = (cx.unix_time(), cx.peer(self.connection));
         if !self.pending.is_here() {
             return Sent::Gone;
         }
@@ -233,7 +233,7 @@ impl ResponseStream {
         {
             let (status, body) = (stream.status, stream.body());
             let end = peer.sent() + peer.pending();
-            let response = FinishedResponse { status, body, end };
+            let response = QueuedResponse { status, body, end, time };
             self.pending.finish(peer, response, self.persistence);
         }
         sent

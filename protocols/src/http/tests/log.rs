@@ -8,7 +8,7 @@ use sluicegate_reactor::testing::{Harness, State, Step};
 
 use super::{Answered, Http, Reply, Request, Service};
 use crate::http::in_flight::InFlight;
-use crate::http::response::Persistence;
+use crate::http::response::QueuedResponse;
 use crate::http::{LogRecord, Status};
 
 type Lines = Rc<RefCell<Vec<String>>>;
@@ -164,9 +164,9 @@ fn row_38_an_answer_has_left_with_its_last_byte_and_not_before() {
     let lines = Lines::default();
     let mut service = Logged { lines: lines.clone() };
     let mut in_flight = InFlight::new(None);
-    let answered = Answered::<()>::with(Status::OK, 3, Persistence::Implied);
     for end in [10, 20] {
-        in_flight.note(b"GET / HTTP/1.1\r\n\r\n", None, &answered, end, 0);
+        let response = QueuedResponse { status: Status::OK, body: 3, end, time: 0 };
+        in_flight.note(b"GET / HTTP/1.1\r\n\r\n", None, response);
     }
     for (sent, reported) in [(9, 0), (10, 1), (19, 1), (20, 2)] {
         in_flight.report(sent, &mut |record| service.on_sent(record));

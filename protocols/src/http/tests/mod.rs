@@ -12,6 +12,7 @@ mod forms;
 mod framing;
 mod limits;
 mod log;
+mod log_times;
 mod metrics;
 mod pauses;
 mod postponed;
