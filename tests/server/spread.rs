@@ -1,13 +1,18 @@
 //! How connections are spread over threads.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Duration;
 
-use sluicegate_reactor::{Address, ConnId, Context, Handler, Input, Listen, Reason, Spread, Turn};
+use sluicegate_reactor::{
+    Address, ConnId, Context, Handler, Input, Listen, ListenerId, Reason, Receive, Sessions,
+    Spread, Turn,
+};
 
 use super::{ANY_PORT, PATIENCE, Running, Teller, alone, byte, threads};
 
@@ -68,6 +73,52 @@ fn unix_and_adopted_sockets_are_served_by_all_threads() {
     drop(streams);
     server.stop().unwrap();
     assert!(!path.exists(), "the file of the socket is left");
+}
+
+/// Closes its thread's share of each listener, and says whether it was open.
+struct Closer(Vec<ListenerId>, Sender<bool>);
+
+impl Handler for Closer {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+}
+
+impl Receive<()> for Closer {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, (): ()) {
+        for id in &self.0 {
+            self.1.send(cx.close_listener(*id)).expect("a test that waits");
+        }
+    }
+}
+
+#[test]
+fn a_socket_is_closed_once_all_threads_have_closed_their_shares() {
+    let _alone = alone();
+    for spread in [Spread::Divided, Spread::Passed] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let mut server = threads(2, spread);
+        let unix = Address::from_path(&path).unwrap();
+        let unix = server.listen(&unix, &Listen::default()).unwrap();
+        let tcp = server.listen(ANY_PORT, &Listen::default()).unwrap();
+        let served = [unix, tcp.clone()];
+        let (sender, closed) = channel();
+        let server = Running::start(server, &tcp, move |shard| {
+            let closer = shard.reserve();
+            let ids: io::Result<Vec<_>> =
+                served.iter().map(|listener| shard.serve(listener, closer)).collect();
+            shard.install(closer, Closer(ids?, sender.clone()));
+            shard.after(Duration::ZERO, closer, ());
+            Ok(())
+        });
+        let closed: Vec<_> = (0..4).map(|_| closed.recv_timeout(PATIENCE).unwrap()).collect();
+        assert_eq!(closed, [true; 4]);
+        let refused = TcpStream::connect(server.address()).expect_err("a closed listener");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused, "{spread:?}");
+        assert!(!path.exists(), "the file of the socket is left");
+        server.stop().unwrap();
+    }
 }
 
 /// Counts the connections of all threads.

@@ -93,11 +93,9 @@ impl Listener {
                 return Err(error);
             }
         };
-        // A listener that passes its connections on has none itself.
-        let passes_on = matches!(source, Source::Socket(_, _, Some(_)));
         let burst = listen.accept_burst.into();
         let new_group = || Group {
-            limit: (!passes_on).then_some(listen.max_connections),
+            limit: Some(listen.max_connections),
             per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
             accepts: listen.accept_rate.map(|rate| Bucket::new(rate.into(), burst)),
             address: Some(address.clone()),
@@ -128,13 +126,19 @@ impl Listener {
             WhenFull::Shed if self.is_full(core) => self.search.not_before,
             _ => 0,
         };
-        let rate = &core.groups[self.group as usize].accepts;
-        let rate_at = rate.as_ref().map_or(0, |rate| rate.ready_at(1));
+        // What another reactor has passed has been accepted.
+        let rate = match self.source {
+            Source::Socket(..) => core.groups[self.group as usize].accepts.as_ref(),
+            Source::Distributed(..) => None,
+        };
+        let rate_at = rate.map_or(0, |rate| rate.ready_at(1));
         Some(self.retry_at.max(rate_at).max(room_at).saturating_sub(core.now))
     }
 
+    /// Whether it has no place for another connection. It needs none for those it passes on.
     fn is_full(&self, core: &Core) -> bool {
-        core.groups[self.group as usize].is_full()
+        let passes_on = matches!(self.source, Source::Socket(_, _, Some(_)));
+        !passes_on && core.groups[self.group as usize].is_full()
     }
 
     /// Accepts within the budget, and adds new connections to `opened`.
@@ -206,16 +210,20 @@ impl Listener {
     /// Passes a new connection to another reactor, or gives it a place unless its client has too
     /// many.
     fn take_up(&mut self, socket: Fd, core: &mut Core, opened: &mut Vec<u32>) {
-        if let Some(rate) = &mut core.groups[self.group as usize].accepts {
-            rate.take(core.now, 1);
-        }
-        if let Source::Socket(_, _, Some(distributor)) = &mut self.source {
-            if let Err(socket) = distributor.send(socket) {
-                // No reactor has room: each has reached its limit, or does not keep up.
-                self.held = Some(socket);
-                self.retry_at = core.now + PAUSE;
+        let group = &mut core.groups[self.group as usize];
+        if let Source::Socket(_, _, distributor) = &mut self.source {
+            if let Some(rate) = &mut group.accepts {
+                rate.take(core.now, 1);
+                group.ledger.rate_pauses += u64::from(rate.ready_at(1) > core.now);
             }
-            return;
+            if let Some(distributor) = distributor {
+                if let Err(socket) = distributor.send(socket) {
+                    // No reactor has room: each has reached its limit, or does not keep up.
+                    self.held = Some(socket);
+                    self.retry_at = core.now + PAUSE;
+                }
+                return;
+            }
         }
         if core.is_memory_short() {
             self.retry_at = core.now + TICK;
@@ -223,8 +231,6 @@ impl Listener {
         let client = self.client_of(socket, core);
         let group = &mut core.groups[self.group as usize];
         group.ledger.accepted += 1;
-        let paused = group.accepts.as_ref().is_some_and(|rate| rate.ready_at(1) > core.now);
-        group.ledger.rate_pauses += u64::from(paused);
         if let Some(refused) = self.refusal(group, client) {
             *refused += 1;
             return self.refuse(socket, core);

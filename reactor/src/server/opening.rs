@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::mem::take;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::restart::{Kind, Offered};
@@ -137,13 +138,13 @@ impl Server {
         let new: Vec<_> = if is_divided {
             let mut own: Vec<_> = (0..threads).map(|_| Vec::new()).collect();
             let places = (0..threads).cycle();
-            sockets.into_iter().zip(places).for_each(|(socket, at)| own[at].push(socket));
-            own.into_iter().map(Place::Own).collect()
+            sockets.into_iter().zip(places).for_each(|(socket, at)| own[at].push((socket, None)));
+            own.into_iter().map(|sockets| Place { sockets, passed: None }).collect()
         } else {
             let (distributor, mailboxes) = distribute(threads);
-            let with_distributor = |socket| (socket, distributor.clone());
+            let with_distributor = |socket| (socket, Some(distributor.clone()));
             let mut first: Vec<_> = sockets.into_iter().map(with_distributor).collect();
-            let place = |mailbox| Place::Passed(mailbox, std::mem::take(&mut first));
+            let place = |mailbox| Place { sockets: take(&mut first), passed: Some(mailbox) };
             mailboxes.into_iter().map(place).collect()
         };
         self.shares.iter_mut().zip(new).for_each(|(share, place)| share.places.push(Some(place)));

@@ -7,7 +7,8 @@ use super::sockets::Place;
 use super::{Server, ServerListener};
 use crate::core::HandlerId;
 use crate::handler::Handler;
-use crate::listen::{Listen, ListenerId};
+use crate::listen::ListenerId;
+use crate::listen::listener::Source;
 use crate::turn::reactor::Reactor;
 
 /// One thread of a [`Server`](super::Server). It derefs to the thread's [`Reactor`].
@@ -26,7 +27,12 @@ impl Shard<'_> {
         self.index
     }
 
-    /// Uses a handler for this thread's share of a listener's connections.
+    /// Uses a handler for this thread's share of a listener's connections. Returns the id of that
+    /// share.
+    ///
+    /// If each thread has a socket, [closing](crate::Turn::close_listener) the share closes that
+    /// socket. If the first thread passes the connections on, closing its share closes the socket
+    /// of all threads; closing another share leaves further connections to the other threads.
     ///
     /// # Errors
     /// The error of registering the socket with the event queue.
@@ -41,29 +47,24 @@ impl Shard<'_> {
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         let (address, listen) = &self.server.listeners[listener.index];
-        let place = self.places[listener.index].take().expect("a thread serves a listener once");
-        let share = listen.share(self.server.options.threads);
-        match place {
-            Place::Own(sockets) => {
-                let mut first = None;
-                for bound in sockets {
-                    let source = bound.source(None)?;
-                    let id = self.reactor.add_listener(source, &share, handler, first)?;
-                    first.get_or_insert(id);
-                }
-                Ok(first.expect("a thread has a socket"))
-            }
-            Place::Passed(sockets, first) => {
-                let mut beside = None;
-                for (bound, distributor) in first {
-                    let source = bound.source(Some(distributor))?;
-                    let id = self.reactor.add_listener(source, listen, handler, beside)?;
-                    beside.get_or_insert(id);
-                }
-                let share = Listen { accept_rate: None, ..share };
-                self.reactor.add_receiver(sockets, address.clone(), &share, handler)
-            }
+        let place = self.places[listener.index].take();
+        let Place { sockets, passed } = place.expect("a thread serves a listener once");
+        let mut share = listen.share(self.server.options.threads);
+        if passed.is_some() {
+            // One thread accepts for all of them.
+            (share.accept_rate, share.accept_burst) = (listen.accept_rate, listen.accept_burst);
         }
+        let own = sockets.into_iter().map(|(bound, distributor)| bound.source(distributor));
+        let passed = passed.map(|passed| {
+            passed.queue.attach(self.reactor.inboxes.bell());
+            Ok(Source::Distributed(passed, address.clone()))
+        });
+        let mut first = None;
+        for source in own.chain(passed) {
+            let id = self.reactor.add_listener(source?, &share, handler, first)?;
+            first.get_or_insert(id);
+        }
+        Ok(first.expect("a thread has a socket or is passed connections"))
     }
 }
 

@@ -10,11 +10,12 @@ use crate::threads::distribute::Distributor;
 use crate::threads::handle::Mailbox;
 
 /// Where the connections of a listener come from, for one thread.
-pub(super) enum Place {
-    /// Its own sockets. There are several if a predecessor had more threads.
-    Own(Vec<Bound>),
-    /// The first thread. That thread itself also has the sockets, each with a distributor.
-    Passed(Mailbox<OwnedFd>, Vec<(Bound, Distributor)>),
+pub(super) struct Place {
+    /// The sockets that it accepts from. One with a distributor is that of all threads, and belongs
+    /// to the first one. There are several if a predecessor had more threads.
+    pub(super) sockets: Vec<(Bound, Option<Distributor>)>,
+    /// The connections that the first thread passes on, if it does.
+    pub(super) passed: Option<Mailbox<OwnedFd>>,
 }
 
 /// A listening socket that is not served yet. Dropping it removes its file, then closes it.

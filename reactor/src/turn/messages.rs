@@ -1,14 +1,9 @@
 //! Messages from other threads, and sockets that they have accepted.
 
-use std::io;
-use std::os::fd::OwnedFd;
-
 use super::reactor::Reactor;
 use crate::core::HandlerId;
 use crate::handler::{Handler, Receive};
-use crate::listen::listener::{Listener, Source};
-use crate::listen::{Listen, ListenerId};
-use crate::sys::Address;
+use crate::listen::listener::Listener;
 use crate::threads::handle::{Handle, Mailbox, mailbox};
 
 /// Messages from other threads: see [the module](crate::handle).
@@ -45,18 +40,6 @@ impl Reactor {
         let (handle, mailbox) = mailbox();
         self.attach(mailbox, handler);
         handle
-    }
-
-    /// Adds a listener for the sockets that another reactor accepts at an address.
-    pub(crate) fn add_receiver<H: Handler>(
-        &mut self,
-        sockets: Mailbox<OwnedFd>,
-        address: Address,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> io::Result<ListenerId> {
-        sockets.queue.attach(self.inboxes.bell());
-        self.turn.add_listener(Source::Distributed(sockets, address), listen, handler, None)
     }
 
     /// Delivers messages, within the budget of each mailbox.
