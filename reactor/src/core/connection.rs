@@ -287,7 +287,8 @@ impl Connection {
             Phase::Ended | Phase::Failed => true,
             Phase::Lingering => self.ready.any(Ready::READ),
             // After an event it looks whether its handshake is over.
-            Phase::Connecting | Phase::Handshake | Phase::Gone => false,
+            Phase::Handshake => self.flags.any(Flags::YIELDED),
+            Phase::Connecting | Phase::Gone => false,
         }
     }
 

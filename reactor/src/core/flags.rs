@@ -24,7 +24,8 @@ impl Flags {
     /// A receive may stop before the socket is empty: see
     /// [`Connection::short_means_empty`](super::Connection::short_means_empty).
     pub(crate) const STOPS_SHORT: Flags = Flags(1 << 8);
-    /// The running callback wants no more input in this turn.
+    /// The running callback wants no more input in this turn, or the handshake has used up its
+    /// quantum.
     pub(crate) const YIELDED: Flags = Flags(1 << 9);
     /// Input that is already here must be looked at again, although no event announces it.
     pub(crate) const REVISIT_INPUT: Flags = Flags(1 << 10);

@@ -32,7 +32,7 @@ pub(crate) fn begin(core: &mut Core, index: u32) {
 pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
     loop {
         send(core, index);
-        let c = &mut core[index];
+        let c = &mut core.connections[index as usize];
         if c.phase != Phase::Handshake {
             return false;
         }
@@ -49,7 +49,7 @@ pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
             }
             State::Handshake if !can_receive => return false,
             State::Handshake if core.receive_quantum.is_used_up() => {
-                core.later.push(index);
+                c.flags.set(Flags::YIELDED);
                 return false;
             }
             State::Handshake => {

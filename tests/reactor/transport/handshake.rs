@@ -229,6 +229,39 @@ impl Transport for Preamble {
     }
 }
 
+/// A handshake that never ends.
+struct Endless;
+
+impl Transport for Endless {
+    fn open(&mut self, wire: &mut [u8], _: &mut Output<'_>) -> Result<Opened, Error> {
+        Ok(Opened::nothing(wire.len()))
+    }
+    fn seal(&mut self, _: &[u8], _: &mut Output<'_>) -> Result<(), Error> {
+        unreachable!("it is never open")
+    }
+    fn state(&self) -> Phase {
+        Phase::Handshake
+    }
+}
+
+#[test]
+fn a_handshake_has_one_quantum_a_turn_however_much_the_client_sends() {
+    let transport = Some(Factory::new(|_| Ok(Some(Box::new(Endless) as Box<dyn Transport>))));
+    let limits = Limits { quantum_calls: 2, ..Limits::default() };
+    let mut h = Harness::with(Probe::echo(), &Listen { transport, limits, ..Listen::default() });
+    let client = h.open();
+    h.at_once(|h| {
+        for turn in 1..=5 {
+            h.feed(client, vec![0; 1 << 20]);
+            let before = h.ledger().recv_calls;
+            h.turn();
+            assert_eq!(h.ledger().recv_calls - before, 2, "turn {turn}");
+        }
+    });
+    h.run();
+    assert_eq!(h.unread(client), 0, "it goes on without an event");
+}
+
 #[test]
 fn a_preamble_leaves_what_follows_it_and_stays_out_of_the_way() {
     for size in [1, 7, 100] {
