@@ -123,12 +123,12 @@ pub(super) fn open_rest(core: &mut Core, index: u32) {
     let mut room = &mut opened[..];
     receive_wire(core, index, &mut room);
     let count = WIRE - room.len();
-    let plain = Chunk::keep(&opened[..count], &mut core.pool);
-    let c = &mut core[index];
+    let c = &mut core.connections[index as usize];
     // No event announces them, or the error behind them.
     c.ready = c.ready.union(Ready::READ);
-    if let Some(layer) = c.layer() {
-        layer.plain = plain;
+    // The buffer of no bytes would never be given back.
+    if let Some(layer) = c.layer().filter(|_| count > 0) {
+        layer.plain = Chunk::keep(&opened[..count], &mut core.pool);
     }
 }
 

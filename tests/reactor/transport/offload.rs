@@ -99,6 +99,22 @@ fn records_that_came_with_the_handshake_are_delivered_and_the_kernel_takes_over_
 }
 
 #[test]
+fn an_idle_connection_holds_no_memory_whatever_came_with_its_handshake() {
+    for rest in [vec![], record(b'd', b""), record(b'd', b"hello")] {
+        let mut h = offloaded(Probe::echo(), Limits::default());
+        for _ in 0..100 {
+            let client = h.open();
+            h.feed(client, [&greeting()[..], &rest].concat());
+            h.sent(client);
+        }
+        assert_eq!(h.ledger().offloaded, 100);
+        // Some unused buffers are kept.
+        let memory = h.reactor().snapshot().memory;
+        assert!(memory < 100 * 1024, "{memory} with {rest:?}");
+    }
+}
+
+#[test]
 fn control_records_between_data_are_answered_and_no_data_is_left_behind_them() {
     let mut h = offloaded(Probe::echo(), Limits::default());
     let client = open(&mut h);
