@@ -95,9 +95,9 @@ impl Listen {
     /// ```
     /// use sluicegate_reactor::Listen;
     ///
-    /// let listen = Listen { max_connections: 1000, max_per_address: Some(10), ..Listen::default()
-    /// }; let share = listen.share(3); assert_eq!((share.max_connections, share.max_per_address),
-    /// (334, Some(10)));
+    /// let all = Listen { max_connections: 1000, max_per_address: Some(10), ..Listen::default() };
+    /// let share = all.share(3);
+    /// assert_eq!((share.max_connections, share.max_per_address), (334, Some(10)));
     /// ```
     ///
     /// # Panics
