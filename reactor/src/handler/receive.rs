@@ -131,8 +131,8 @@ impl<S> Sessions<'_, S> {
     /// ```
     pub fn for_each(&mut self, mut act: impl FnMut(&mut Context<'_>, &mut S)) {
         for index in 0..self.turn.core.connections.capacity() as u32 {
-            outbound::flush_later(&mut self.turn.core, index);
             if let Some((mut cx, session)) = self.at(index) {
+                outbound::flush_later(&mut cx.core, index);
                 act(&mut cx, session);
             }
         }
