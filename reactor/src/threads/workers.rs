@@ -191,6 +191,7 @@ impl Workers {
             drop(pool_in_use);
         };
         queue.jobs.push_back((kind, Box::new(run)));
+        queue.lookups += usize::from(kind == JobKind::Lookup);
         drop(queue);
         pool.changed.notify_one();
         Ok(())
@@ -256,10 +257,12 @@ pub(crate) enum JobKind {
 struct JobQueue {
     /// In the order in which they came.
     jobs: VecDeque<(JobKind, Box<dyn FnOnce() + Send>)>,
+    /// How many of them are lookups. The number of jobs has no bound, so they are not counted anew.
+    lookups: usize,
     threads: usize,
     /// How many threads run a job.
     running: usize,
-    /// How many of these jobs are lookups.
+    /// How many threads run a lookup.
     looking_up: usize,
     ended: bool,
 }
@@ -267,8 +270,7 @@ struct JobQueue {
 impl JobQueue {
     /// How many jobs wait that share a bound with those of this kind.
     fn waiting(&self, kind: JobKind) -> usize {
-        let is_alike = |other| (other == JobKind::Lookup) == (kind == JobKind::Lookup);
-        self.jobs.iter().filter(|(other, _)| is_alike(*other)).count()
+        if kind == JobKind::Lookup { self.lookups } else { self.jobs.len() - self.lookups }
     }
 
     /// Takes the oldest job that may run now.
@@ -277,6 +279,7 @@ impl JobQueue {
         let at = self.jobs.iter().position(|(kind, _)| may_look_up || *kind != JobKind::Lookup)?;
         let (kind, run) = self.jobs.remove(at)?;
         self.running += 1;
+        self.lookups -= usize::from(kind == JobKind::Lookup);
         self.looking_up += usize::from(kind == JobKind::Lookup);
         Some((kind, run))
     }
