@@ -138,7 +138,7 @@ fn forward_by_name(options: &Options) -> Result<(), Failure> {
     target::server_names(&options.target.sni)?;
     let make = |reactor: &mut Reactor, _| {
         let names = target::server_names(&options.target.sni)?;
-        Relay::choosing(reactor, names, &connect, options.send_proxy.map(Version::from))
+        Relay::register(reactor, names, &connect, options.send_proxy.map(Version::from))
     };
     let describe = |at: &Address| format!("proxy for TLS from {at}");
     independent::run(&options.server, options.limits(), describe, make)

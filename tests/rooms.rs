@@ -43,6 +43,7 @@ const PROTOCOLS: &[&str] = &[
     "tls",
     "sandbox",
     "quantum",
+    "unconnected",
     "warnings",
 ];
 

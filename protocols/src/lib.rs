@@ -30,8 +30,8 @@
 //! | `testing` | running the tests of a handler over TLS as well (feature `testing`) |
 //!
 //! `files`, `forward`, `access_log`, `auth`, `ops` and `websocket` are built on `http`. `forward`
-//! and `upstreams` use `raw::relay`, which uses `proxy_protocol` and `tls`. `resp` uses `line`,
-//! and `http` uses `upstreams`. The other modules are independent of each other.
+//! and `upstreams` use `raw::relay`, which uses `proxy_protocol` and `tls`. `resp` uses `line`.
+//! The other modules are independent of each other.
 
 #![forbid(unsafe_code)]
 
@@ -58,6 +58,7 @@ pub mod sandbox;
 pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod unconnected;
 pub mod upstreams;
 mod warnings;
 pub mod websocket;

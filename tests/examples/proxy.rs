@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -23,7 +24,8 @@ mod relayed;
 const _: fn() -> ExitCode = example::main;
 
 fn relay(reactor: &mut Reactor, back: &Address) -> HandlerId<Relay> {
-    Relay::register(reactor, back, &Connect::default()).expect("a new reactor has room")
+    let back = Rc::new(Target::from(back.clone()));
+    Relay::register(reactor, back, &Connect::default(), None).expect("a new reactor has room")
 }
 
 /// The proxy for connections, as the example makes it.

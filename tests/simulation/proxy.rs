@@ -2,11 +2,12 @@
 //! is that of the example, and of the other it is watched how it is called.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use sluicegate_protocols::raw::relay::{Relay, join};
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
 use sluicegate_reactor::{
-    Connect, Connector, Context, Handler, HandlerId, Input, Limits, Listen, Reactor,
+    Connect, Connector, Context, Handler, HandlerId, Input, Limits, Listen, Reactor, Target,
 };
 
 use crate::echo::Echo;
@@ -68,7 +69,8 @@ fn serve(sim: &mut Sim) {
     });
     let to: SocketAddr = MIDDLE.parse().expect("an address");
     proxy_at(FRONT, sim, |reactor, connect| {
-        Relay::register(reactor, to, connect).expect("a new reactor has room")
+        let to = Rc::new(Target::from(to));
+        Relay::register(reactor, to, connect, None).expect("a new reactor has room")
     });
 }
 

@@ -6,13 +6,15 @@
 //! greeting. [`Relay`] is a proxy that only relays:
 //!
 //! ```
+//! use std::rc::Rc;
+//!
 //! use sluicegate_protocols::raw::relay::Relay;
 //! use sluicegate_reactor::{Connect, Listen, Reactor, Target};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # fn main() -> std::io::Result<()> {
 //! let to: Target = "localhost:5432".parse()?;
 //! let mut reactor = Reactor::new()?;
-//! let relay = Relay::register(&mut reactor, to, &Connect::default())?;
+//! let relay = Relay::register(&mut reactor, Rc::new(to), &Connect::default(), None)?;
 //! reactor.listen("127.0.0.1:0", &Listen::default(), relay)?;
 //! # Ok(())
 //! # }
@@ -21,9 +23,8 @@
 //! A relay can also [choose](Choose) the target of each connection from the first bytes that the
 //! client sends. `ServerNames` (feature `tls`) does this for TLS.
 
-use std::error::Error;
 use std::fmt;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::rc::Rc;
 
 use sluicegate_reactor::transport;
@@ -32,6 +33,7 @@ use sluicegate_reactor::{
 };
 
 use crate::proxy_protocol::{Header, Outgoing, Tlv, Version};
+use crate::unconnected;
 use crate::warnings::Warnings;
 
 mod choose;
@@ -82,51 +84,15 @@ enum Side {
     Upstream(Rc<Target>),
 }
 
-impl Relay {
-    /// Registers a proxy to one target, for any number of listeners. The listener sets the limits
-    /// and deadlines of clients, and `connect` those of connections to the target.
-    ///
-    /// # Errors
-    /// If the target is text that cannot be parsed; the message says why. Otherwise the same as
-    /// those of [`Turn::connector`](sluicegate_reactor::Turn::connector).
-    pub fn register(
-        reactor: &mut Reactor,
-        to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
-        connect: &Connect,
-    ) -> io::Result<HandlerId<Relay>> {
-        Relay::choosing(reactor, only(to)?, connect, None)
-    }
-
-    /// Like [`register`](Relay::register), but each connection to the target starts with a [PROXY
-    /// protocol header](Header::of), which precedes the transport of `connect` and the client's
-    /// bytes.
-    ///
-    /// # Errors
-    /// The same as those of [`register`](Relay::register).
-    pub fn register_announcing(
-        reactor: &mut Reactor,
-        to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
-        connect: &Connect,
-        version: Version,
-    ) -> io::Result<HandlerId<Relay>> {
-        Relay::choosing(reactor, only(to)?, connect, Some(version))
-    }
-}
-
-fn only(
-    to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
-) -> io::Result<Rc<Target>> {
-    let to = Target::of(to);
-    to.map(Rc::new).map_err(|error| io::Error::new(error.kind(), format!("relay to {error}")))
-}
-
 impl<C: Choose> Relay<C> {
-    /// Registers a proxy whose targets `choose` determines. If there is a `version`, targets get a
-    /// PROXY protocol header, as with [`register_announcing`](Relay::register_announcing).
+    /// Registers a proxy whose targets `choose` determines, for any number of listeners. The listener
+    /// sets the limits and deadlines of clients, and `connect` those of connections to targets. If
+    /// there is a `version`, each connection to a target starts with a [PROXY protocol
+    /// header](Header::of), which precedes the transport of `connect` and the client's bytes.
     ///
     /// # Errors
     /// The same as those of [`Turn::connector`](sluicegate_reactor::Turn::connector).
-    pub fn choosing(
+    pub fn register(
         reactor: &mut Reactor,
         choose: C,
         connect: &Connect,
@@ -246,8 +212,7 @@ fn header(cx: &Context<'_>, authority: Option<&str>) -> Result<Header, transport
 pub(crate) fn describe(cx: &Turn, id: ConnId, why: Reason) -> String {
     match why {
         _ if let Some(error) = cx.transport_error(id) => error.to_string(),
-        Reason::Unconnected(ErrorKind::NotFound) => "no such host or socket".to_owned(),
-        Reason::Unconnected(kind) => kind.to_string(),
+        Reason::Unconnected(kind) => unconnected::text(kind).into_owned(),
         Reason::TimedOut => "the handshake timed out".to_owned(),
         _ => "the connection was lost in the handshake".to_owned(),
     }

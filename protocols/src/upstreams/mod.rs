@@ -41,10 +41,6 @@
 //! An upstream that recovers or is added to the list gets its full share of new connections only
 //! after [`slow_start`](UpstreamsOptions::slow_start).
 
-use std::io::ErrorKind;
-
-use sluicegate_reactor::Reason;
-
 mod balancer;
 mod hash;
 mod health;
@@ -59,15 +55,3 @@ pub use health::Change;
 pub use options::{Balance, Upstream, UpstreamsOptions};
 pub use set::{Choice, UpstreamId, Upstreams};
 pub use status::{Inspect, RequestCounts, UpstreamState, UpstreamStatus, UpstreamsStatus};
-
-/// Whether a connect has failed because of this process, not of the remote host.
-pub(crate) fn is_own_fault(why: Reason) -> bool {
-    matches!(
-        why,
-        Reason::Stopped
-            | Reason::Aborted
-            | Reason::MemoryBudget
-            | Reason::Panicked
-            | Reason::Unconnected(ErrorKind::QuotaExceeded)
-    )
-}

@@ -6,6 +6,7 @@ use std::io;
 use std::rc::Rc;
 
 use crate::http::fault::Fault;
+use crate::unconnected;
 
 /// Why an exchange failed, and with which origin.
 ///
@@ -110,13 +111,7 @@ impl fmt::Display for Cause {
         match self {
             Cause::InvalidRequest(why) => write!(f, "the request is invalid: {why}"),
             Cause::QueueFull => f.write_str("too many requests are waiting for a connection"),
-            Cause::Unconnected(io::ErrorKind::NotFound) => {
-                f.write_str("cannot connect: no such host or socket")
-            }
-            Cause::Unconnected(io::ErrorKind::QuotaExceeded) => {
-                f.write_str("cannot connect: too many connections, lookups or open files")
-            }
-            Cause::Unconnected(kind) => write!(f, "cannot connect: {kind}"),
+            Cause::Unconnected(kind) => write!(f, "cannot connect: {}", unconnected::text(*kind)),
             Cause::Transport(why) => f.write_str(why),
             Cause::TimedOut(phase) => write!(f, "timed out while waiting for {phase}"),
             Cause::Closed => f.write_str("the connection was closed before a response"),

@@ -15,7 +15,7 @@ use super::exchange::Exchange;
 use super::options::ClientOptions;
 use super::request::host_of;
 use super::session::{ExchangeId, Place, Running, Session, Slot};
-use crate::upstreams::is_own_fault;
+use crate::unconnected::is_own_fault;
 
 /// The maximum number of connections that are kept while they are idle. One that closes is searched
 /// for among them.

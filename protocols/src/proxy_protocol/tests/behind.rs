@@ -81,7 +81,7 @@ fn row_19_a_forwarded_request_names_the_client() {
 /// A relay that sends headers.
 fn relay(version: Version, connect: &Connect) -> Harness<Relay> {
     connecting(|reactor, to| {
-        Relay::register_announcing(reactor, to, connect, version).expect("room for a connector")
+        Relay::register(reactor, Rc::new(to), connect, Some(version)).expect("room for a connector")
     })
 }
 

@@ -34,7 +34,7 @@ use sluicegate_reactor::{Context, Target};
 /// let target = |text: &str| text.parse().map(Rc::new);
 /// let choose = SshOrHttp { ssh: target("localhost:22")?, http: target("localhost:80")? };
 /// let mut reactor = Reactor::new()?;
-/// let relay = Relay::choosing(&mut reactor, choose, &Connect::default(), None)?;
+/// let relay = Relay::register(&mut reactor, choose, &Connect::default(), None)?;
 /// reactor.listen("127.0.0.1:0", &Listen::default(), relay)?;
 /// # Ok(())
 /// # }

@@ -28,7 +28,7 @@ mod tests;
 /// names.add("*.example.org", "10.0.0.2:443".parse()?)?;
 /// names.add("*", "10.0.0.3:443".parse()?)?;
 /// let mut reactor = Reactor::new()?;
-/// let relay = Relay::choosing(&mut reactor, names, &Connect::default(), None)?;
+/// let relay = Relay::register(&mut reactor, names, &Connect::default(), None)?;
 /// reactor.listen("127.0.0.1:0", &Listen::default(), relay)?;
 /// # Ok(())
 /// # }

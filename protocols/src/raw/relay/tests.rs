@@ -23,7 +23,7 @@ pub(super) fn choosing<C: Choose>(choose: C, version: Option<Version>) -> Harnes
     let listen =
         Listen { limits: Limits { handshake: DEADLINE, ..Limits::default() }, ..Listen::default() };
     let make = |reactor: &mut Reactor| {
-        Relay::choosing(reactor, choose, &Connect::default(), version).expect("room")
+        Relay::register(reactor, choose, &Connect::default(), version).expect("room")
     };
     let mut h = Harness::build(&listen, |_| {}, make);
     h.set_remote(&address(1), Remote::Listens);
@@ -106,8 +106,9 @@ fn a_stop_closes_clients_whose_target_is_not_chosen_and_lets_others_finish() {
 /// A relay to a target behind a transport, its client, and the target's end.
 fn sealed(transport: Factory<Target>) -> (Harness<Relay>, Client, Option<Client>) {
     let connect = Connect { transport: Some(transport), ..Connect::default() };
-    let make =
-        |reactor: &mut Reactor| Relay::register(reactor, address(1), &connect).expect("room");
+    let make = |reactor: &mut Reactor| {
+        Relay::register(reactor, Rc::new(address(1).into()), &connect, None).expect("room")
+    };
     let mut h = Harness::build(&Listen::default(), |_| {}, make);
     h.set_remote(&address(1), Remote::Listens);
     let client = h.open();
@@ -151,7 +152,8 @@ fn a_target_that_breaks_its_protocol_later_is_named_and_a_client_that_does_is_no
     let logged = logged_in(Level::Warn, || {
         let listen = Listen { transport: Some(Records::factory()), ..Listen::default() };
         let make = |reactor: &mut Reactor| {
-            Relay::register(reactor, address(1), &Connect::default()).expect("room")
+            Relay::register(reactor, Rc::new(address(1).into()), &Connect::default(), None)
+                .expect("room")
         };
         let mut h = Harness::build(&listen, |_| {}, make);
         h.set_remote(&address(1), Remote::Listens);

@@ -11,9 +11,10 @@ use sluicegate_reactor::{
     Timeout, Turn,
 };
 
-use super::{Balance, Inspect, Upstream, UpstreamId, Upstreams, UpstreamsStatus, is_own_fault};
+use super::{Balance, Inspect, Upstream, UpstreamId, Upstreams, UpstreamsStatus};
 use crate::proxy_protocol::{Header, Outgoing};
 use crate::raw::relay::join;
+use crate::unconnected::is_own_fault;
 use crate::warnings::Warnings;
 
 mod checks;

@@ -12,7 +12,8 @@ use sluicegate_reactor::{ConnId, Connector, Reason, Receive, Sessions, Turn};
 use super::{Balancer, Role, Session};
 use crate::proxy_protocol::Header;
 use crate::raw::relay::describe;
-use crate::upstreams::{Choice, Upstream, UpstreamId, is_own_fault};
+use crate::unconnected::{self, is_own_fault};
+use crate::upstreams::{Choice, Upstream, UpstreamId};
 
 /// A client, as it and the connection to its upstream know it.
 #[derive(Debug)]
@@ -179,7 +180,7 @@ impl Balancer {
             // lookup.
             Reason::Unconnected(ErrorKind::QuotaExceeded) => {
                 self.upstreams.given_up(id);
-                let why = "too many connections, lookups or open files";
+                let why = unconnected::text(ErrorKind::QuotaExceeded);
                 self.warnings.warn(cx.now(), format_args!("cannot connect to upstreams: {why}"));
                 client.tried.borrow_mut().push(id);
                 self.serve(cx, client);
