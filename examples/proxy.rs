@@ -86,6 +86,7 @@ impl Receive<Inspect> for Front {
 pub(crate) fn main() -> ExitCode {
     common::main(|mut options: Options| {
         options.allow();
+        options.server.connections.relayed = options.target.http.is_empty();
         let Forwarded { http, sni, .. } = &options.target;
         match () {
             () if !http.is_empty() => forward_requests(options),

@@ -23,6 +23,9 @@ pub(crate) struct Connections {
     /// command line. The file is reloaded on SIGHUP, and applies to all connections of clients.
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
+    /// Whether the connections are relayed, so that none counts as idle.
+    #[arg(skip)]
+    pub(crate) relayed: bool,
 }
 
 /// The limits that are given.
@@ -136,10 +139,8 @@ impl Given {
         }
     }
 
-    /// Whether the longest-idle connection is to be closed where none counts as idle.
-    fn sheds_nothing(&self, defaults: &Limits) -> bool {
-        let sheds = matches!(self.when_full, Some(WhenFull::Shed));
-        sheds && self.limits(defaults.clone()).idle.is_none()
+    fn sheds(&self) -> bool {
+        matches!(self.when_full, Some(WhenFull::Shed))
     }
 
     /// The limits of a listener.
@@ -182,9 +183,14 @@ impl Connections {
                 taken.map_err(|error| about(format!("line {number}: {error}")))?;
             }
         }
-        if lines.given.sheds_nothing(defaults) {
-            let text = "when-full shed closes idle connections, and needs an idle-timeout";
-            return Err(about(text.to_owned()).into());
+        let why_none_is_idle = match lines.given.limits(defaults.clone()).idle {
+            _ if self.relayed => Some("relayed ones never count as idle"),
+            None => Some("needs an idle-timeout"),
+            Some(_) => None,
+        };
+        if let Some(why) = why_none_is_idle.filter(|_| lines.given.sheds()) {
+            let text = format!("when-full shed closes idle connections, and {why}");
+            return Err(about(text).into());
         }
         Ok(lines.given)
     }

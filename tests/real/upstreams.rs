@@ -364,6 +364,8 @@ fn a_file_without_targets_and_options_that_need_targets_are_refused() {
         (&["--http", "https://x/path"], 2, "a target has no path"),
         (&["--http", "http://x:80/path/"], 2, "a target has no path"),
         (&["--to", "a:1", "--check", "0"], 2, "longer than zero"),
+        (&["--to", "a:1", "--port", "0", "--when-full", "shed"], 1, "never count as idle"),
+        (&["--sni", "a=b:1", "--port", "0", "--when-full", "shed"], 1, "never count as idle"),
     ] {
         let outcome = run(example("proxy").args(arguments));
         assert_eq!(outcome.code, Some(code), "{outcome:?}");
