@@ -50,7 +50,8 @@ pub(crate) struct Given {
     #[arg(long, value_name = "SIZE", value_parser = units::rate)]
     rate: Option<u64>,
     /// Close connections after this time without traffic, such as 30s, 5m or `never`. The default is
-    /// 75s, or never in programs whose clients are usually silent.
+    /// 75s, or never in programs whose clients are usually silent. With `never` at startup, TCP
+    /// probes silent clients, to notice those that have vanished.
     #[arg(long, value_name = "TIME", value_parser = idle_timeout)]
     idle_timeout: Option<IdleTimeout>,
 }
@@ -145,21 +146,23 @@ impl Given {
 
     /// The limits of a listener.
     pub(crate) fn listen(&self, defaults: Limits) -> Listen {
-        let listen = Listen::default();
-        let limits = self.limits(defaults);
-        // Nothing else would end the connection of a client that has vanished while it was silent.
-        // OpenBSD has these times only for all sockets of the system.
-        let probes = limits.idle.is_none() && cfg!(not(target_os = "openbsd"));
-        let tcp = TcpOptions { keepalive: probes.then(Keepalive::default), ..listen.tcp };
+        let (listen, limits) = (Listen::default(), self.limits(defaults));
         Listen {
             max_connections: self.max_connections.unwrap_or(listen.max_connections),
             when_full: self.when_full.map_or(listen.when_full, WhenFull::into),
             max_per_address: self.per_address,
+            tcp: tcp_options(limits.idle),
             limits,
-            tcp,
             ..listen
         }
     }
+}
+
+/// The options of TCP for connections with this idle timeout. Without one, only probes show that a
+/// silent peer has vanished. OpenBSD sets their times for the whole system.
+pub(crate) fn tcp_options(idle: Option<Duration>) -> TcpOptions {
+    let probes = idle.is_none() && !cfg!(target_os = "openbsd");
+    TcpOptions { keepalive: probes.then(Keepalive::default), ..TcpOptions::default() }
 }
 
 impl Connections {

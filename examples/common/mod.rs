@@ -13,7 +13,7 @@ use sluicegate_reactor::server::notify::Notifier;
 use sluicegate_reactor::transport::Factory;
 use sluicegate_reactor::{Address, Limits, Listen, Reactor, ServerListener, ServerOptions, Target};
 
-mod connections;
+pub(crate) mod connections;
 mod opened;
 mod privileges;
 mod program;

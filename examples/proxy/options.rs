@@ -203,13 +203,14 @@ impl Options {
         }
         let timeout = self.connect_timeout;
         let mut limits = self.server.connections.options().limits(self.limits());
+        let tcp = common::connections::tcp_options(limits.idle);
         if protocol.is_none() {
             // Both sides of a relay are idle together, and the limits of clients can be reloaded.
             limits.idle = None;
         }
         // The listener limits the clients, and each has at most one connection.
         let max_connections = u32::MAX;
-        Ok(Connect { timeout, limits, transport, max_connections, ..Connect::default() })
+        Ok(Connect { timeout, limits, transport, max_connections, tcp, ..Connect::default() })
     }
 
     pub(crate) fn http_limits(&self) -> HttpLimits {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 #[cfg(target_os = "linux")]
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -193,21 +193,26 @@ fn a_proxy_closes_idle_relays_by_the_time_of_the_last_hangup() {
     }
 }
 
-/// Whether the kernel probes the server's end of a connection: the timer of a quiet socket.
+/// Whether the kernel probes each of the connections with this port in a column of its table:
+/// whether their timer is the one of the probes (`get_tcp4_sock` of Linux).
 #[cfg(target_os = "linux")]
-fn probes(server: SocketAddr, client: SocketAddr) -> bool {
-    let end = |address: SocketAddr| format!(":{:04X}", address.port());
-    let sockets = fs::read_to_string("/proc/net/tcp").expect("the sockets of the system");
-    let mut sockets = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let socket = sockets
-        .find(|fields| fields[1].ends_with(&end(server)) && fields[2].ends_with(&end(client)));
-    socket.expect("the server's socket")[5].starts_with("02:")
+fn are_probed(column: usize, port: u16) -> bool {
+    const ESTABLISHED: &str = "01";
+    let table = fs::read_to_string("/proc/net/tcp").expect("a table");
+    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let port = format!(":{port:04X}");
+    let rows: Vec<_> =
+        rows.filter(|row| row[column].ends_with(&port) && row[3] == ESTABLISHED).collect();
+    assert!(!rows.is_empty(), "a connection");
+    rows.iter().all(|row| row[5].starts_with("02:"))
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn clients_are_probed_if_they_may_be_silent_for_ever() {
-    for (name, options, probed) in [
+fn silent_clients_are_probed_where_no_idle_timeout_would_end_them() {
+    const LOCAL: usize = 1;
+    const REMOTE: usize = 2;
+    for (name, options, expected) in [
         ("chat", &[][..], true),
         ("memcached", &[], true),
         ("redis", &[], true),
@@ -216,8 +221,14 @@ fn clients_are_probed_if_they_may_be_silent_for_ever() {
         ("memcached", &["--idle-timeout", "1m"], false),
     ] {
         let server = Server::start(example(name).args(options));
-        let client = server.connect();
-        let address = client.local_addr().expect("an address");
-        assert_eq!(probes(server.address, address), probed, "{name} {options:?}");
+        let _client = server.connect();
+        assert_eq!(are_probed(LOCAL, server.address.port()), expected, "{name} {options:?}");
     }
+    let target = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let to = target.local_addr().expect("its address");
+    let options = ["--to", &to.to_string(), "--idle-timeout", "never"];
+    let proxy = Server::start(example("proxy").args(options));
+    let _client = proxy.connect();
+    let _server = target.accept().expect("a connection");
+    assert!(are_probed(LOCAL, proxy.address.port()) && are_probed(REMOTE, to.port()));
 }
