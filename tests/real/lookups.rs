@@ -1,15 +1,20 @@
-//! The example `proxy` with targets whose names it looks up, while lookups are not answered.
+//! The example `proxy` while lookups are not answered.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
-use crate::process::{Server, eventually, has, path_of, run};
+use crate::process::{PATIENCE, Server, eventually, has, path_of, run};
+
+const MOUNT: &str = "mount --bind \"$1\" /etc/hosts";
 
 /// A command that runs in a mount namespace of its own, after a script.
 fn private(script: &str) -> Command {
@@ -18,35 +23,56 @@ fn private(script: &str) -> Command {
     command
 }
 
+/// Where `/etc/hosts` is a pipe, so that a lookup waits until somebody writes to it.
+struct Silent {
+    dir: TempDir,
+}
+
+impl Silent {
+    /// Not every user may mount.
+    fn new() -> Option<Silent> {
+        let silent = Silent { dir: tempdir().expect("a new directory") };
+        let hosts = silent.path("hosts");
+        assert_eq!(run(Command::new("mkfifo").arg(&hosts)).code, Some(0));
+        let may = has("unshare") && run(private(MOUNT).arg("sh").arg(&hosts)).code == Some(0);
+        may.then_some(silent)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The proxy, which takes options.
+    fn proxy(&self) -> Command {
+        let mut command = private(&format!("{MOUNT} && shift && exec \"$0\" \"$@\""));
+        command.arg(path_of("proxy")).arg(self.path("hosts")).stderr(Stdio::null());
+        command
+    }
+}
+
+/// Long enough for many lookups to begin, if they do not wait for each other.
+const MANY: Duration = Duration::from_millis(100);
+
 #[test]
 fn targets_can_be_replaced_while_lookups_are_not_answered() {
-    let dir = tempdir().expect("a new directory");
-    let (hosts, targets) = (dir.path().join("hosts"), dir.path().join("targets"));
+    let Some(silent) = Silent::new() else { return };
+    let targets = silent.path("targets");
     fs::write(&targets, "name.test:80\n").expect("a file");
-    // A lookup waits until somebody writes to the pipe.
-    assert_eq!(run(Command::new("mkfifo").arg(&hosts)).code, Some(0));
-    let mount = "mount --bind \"$1\" /etc/hosts";
-    // Not every user may mount.
-    if !has("unshare") || run(private(mount).arg("sh").arg(&hosts)).code != Some(0) {
-        return;
-    }
-    let mut command = private(&format!("{mount} && shift && exec \"$0\" \"$@\""));
-    command.arg(path_of("proxy")).arg(&hosts).arg("--to-file").arg(&targets);
-    command.args(["--resolve", "1ms"]).stderr(Stdio::null());
+    let mut command = silent.proxy();
+    command.arg("--to-file").arg(&targets).args(["--resolve", "1ms"]);
     let has_started = AtomicBool::new(false);
     let proxy = thread::scope(|scope| {
         scope.spawn(|| {
             while !has_started.load(Ordering::Relaxed) {
                 // It fails if the reader has left already.
-                let _ = fs::write(&hosts, "127.0.0.1 name.test\n");
+                let _ = fs::write(silent.path("hosts"), "127.0.0.1 name.test\n");
             }
         });
         let proxy = Server::start(&mut command);
         has_started.store(true, Ordering::Relaxed);
         proxy
     });
-    // Many lookups would be waiting now if they did not wait for each other.
-    thread::sleep(Duration::from_millis(100));
+    thread::sleep(MANY);
     let target = TcpListener::bind("127.0.0.1:0").expect("a free port");
     fs::write(&targets, target.local_addr().expect("its address").to_string()).expect("a file");
     proxy.signal("HUP");
@@ -55,4 +81,25 @@ fn targets_can_be_replaced_while_lookups_are_not_answered() {
         proxy.connect();
         target.accept().ok()
     });
+}
+
+#[test]
+fn a_name_whose_lookups_are_not_answered_leaves_clients_the_others() {
+    let Some(silent) = Silent::new() else { return };
+    let target = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    // Text that is looked up, but needs no file.
+    let other = format!("127.1:{}", target.local_addr().expect("its address").port());
+    let mut command = silent.proxy();
+    command.args(["--to", "name.test:80", "--to", &other]);
+    let proxy = Server::start(command.args(["--check", "5ms", "--connect-timeout", "100ms"]));
+    thread::sleep(MANY);
+    let mut client = proxy.connect();
+    client.write_all(b"x").expect("an open connection");
+    let (end, told) = channel();
+    thread::spawn(move || {
+        // The checks send nothing.
+        let joined = |stream: &TcpStream| matches!((&*stream).read(&mut [0]), Ok(1));
+        target.incoming().map_while(Result::ok).find(joined).and_then(|_| end.send(()).ok())
+    });
+    told.recv_timeout(PATIENCE).expect("a client that is joined to the other target");
 }

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use super::attempt::resolved;
 use crate::core::{Core, Then};
-use crate::sys::{Kernel, look_up};
+use crate::sys::Kernel;
 use crate::threads::handle::Handle;
-use crate::threads::workers::{JobKind, Workers};
+use crate::threads::workers::Workers;
 
 /// Looks up the names for all connections that wait for it. Each answer is posted to `reply`. A
 /// lookup that the workers refuse fails with `QuotaExceeded`.
@@ -21,8 +21,7 @@ pub(crate) fn submit(core: &mut Core, workers: &Workers, reply: &Handle<Then>) {
         };
         match &core.kernel {
             Kernel::Os => {
-                let look_up = move |name: Box<str>| answer(look_up(&name, port));
-                if let Err((error, _)) = workers.submit(JobKind::Lookup, name, look_up, reply) {
+                if let Err(error) = workers.look_up(name, port, answer, reply) {
                     resolved(core, id, Err(io::Error::new(ErrorKind::QuotaExceeded, error)));
                 }
             }

@@ -48,8 +48,8 @@
 //!
 //! Sharing means that one kind of work can delay another. `getaddrinfo(3)` may take half a minute
 //! if a name server does not answer, so lookups use at most half of the threads, but at least one;
-//! further lookups wait. In a pool with only one thread, a slow lookup delays all disk jobs queued
-//! after it. The program's own jobs are not capped: run long ones in a separate pool.
+//! further lookups wait. All who ask for the same name share one lookup, so a slow name takes one
+//! thread. In a pool with only one thread, it delays all disk jobs queued after it. The program's own jobs are not capped: run long ones in a separate pool.
 //!
 //! [`ServerOptions::workers`]: crate::ServerOptions::workers
 //! [`Reactor::set_workers`]: crate::Reactor::set_workers
@@ -64,8 +64,11 @@ use std::thread;
 use crate::sys::about;
 use crate::threads::handle::{Handle, PostError};
 
+mod names;
 #[cfg(test)]
 mod tests;
+
+use names::Lookup;
 
 /// The limits of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +77,8 @@ pub struct WorkersLimits {
     /// thread, and then stays. The default is 4.
     pub threads: usize,
     /// The maximum number of jobs that wait for a thread, at least one. At this limit
-    /// [`Workers::run`] refuses jobs, and connecting to a host name fails if this many lookups are
-    /// waiting. The default is 1,024.
+    /// [`Workers::run`] refuses jobs, and connecting to a host name fails if this many lookups, or
+    /// connections for the same name, are waiting. The default is 1,024.
     ///
     /// The disk jobs of reactors wait with the others, but are never refused. Their number is
     /// bounded separately: each holds a descriptor of its file, a reactor reads at most 32 windows
@@ -123,7 +126,8 @@ impl Workers {
     }
 
     fn of(limits: WorkersLimits) -> Workers {
-        let pool = ThreadPool { queue: Mutex::default(), changed: Condvar::new(), limits };
+        let (queue, lookups) = (Mutex::default(), Mutex::default());
+        let pool = ThreadPool { queue, changed: Condvar::new(), lookups, limits };
         Workers(Arc::new(Owner(Arc::new(pool))))
     }
 
@@ -167,8 +171,7 @@ impl Workers {
         let Owner(pool) = &*self.0;
         let mut queue = pool.lock();
         if kind != JobKind::DiskJob && queue.waiting(kind) >= pool.limits.queue {
-            let error = io::Error::new(io::ErrorKind::QuotaExceeded, "worker queue is full");
-            return Err((error, job));
+            return Err((full(), job));
         }
         let idle = queue.threads - queue.running;
         if idle <= queue.jobs.len() && queue.threads < pool.limits.threads {
@@ -226,6 +229,10 @@ impl Drop for Owner {
     }
 }
 
+fn full() -> io::Error {
+    io::Error::new(io::ErrorKind::QuotaExceeded, "worker queue is full")
+}
+
 /// Runs a job, and survives its panic.
 fn run_caught(job: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(job)).is_err() {
@@ -237,6 +244,8 @@ struct ThreadPool {
     queue: Mutex<JobQueue>,
     /// Notified when a job is queued, and when the pool ends.
     changed: Condvar,
+    /// Locked before the queue, if both are.
+    lookups: Mutex<Vec<Lookup>>,
     limits: WorkersLimits,
 }
 
@@ -302,6 +311,10 @@ impl ThreadPool {
                 queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
         }
+    }
+
+    fn lookups(&self) -> MutexGuard<'_, Vec<Lookup>> {
+        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, JobQueue> {

@@ -75,6 +75,49 @@ fn lookups_take_half_of_the_threads_and_other_jobs_overtake_those_that_wait() {
 }
 
 #[test]
+fn those_who_ask_for_one_name_share_a_lookup_and_others_are_not_held_up() {
+    let bench = Bench::new(4);
+    let (reply, mut answers) = mailbox();
+    let (open, gate) = channel::<()>();
+    let (begin, again) = (bench.begin.clone(), bench.begin.clone());
+    let found = |name| move |found: &io::Result<Vec<_>>| (name, found.as_ref().map(Vec::len).ok());
+    let slow = move |_: &str| {
+        begin.send("slow").unwrap();
+        let _ = gate.recv();
+        Ok(vec![([10, 0, 0, 1], 0).into()])
+    };
+    let share = |number, reply| {
+        let again = again.clone();
+        let look_up = move |_: &str| {
+            again.send("slow again").unwrap();
+            Ok(Vec::new())
+        };
+        bench.workers.share("slow".into(), look_up, found(number), reply)
+    };
+    bench.workers.share("slow".into(), slow, found(1), &reply).unwrap();
+    assert_eq!(bench.next(), "slow");
+    [2, 3, 4].iter().for_each(|number| share(*number, &reply).unwrap());
+    assert_eq!(share(5, &reply).unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
+    let fails = |_: &str| Err(io::ErrorKind::NotFound.into());
+    bench.workers.share("other".into(), fails, found(6), &reply).unwrap();
+    let mut next = || {
+        let mut answer = None;
+        wait_until(|| {
+            answer = answers.next();
+            answer.is_some()
+        });
+        answer
+    };
+    assert_eq!(next(), Some((6, None)));
+    drop(open);
+    let mut all: Vec<_> = (0..4).map(|_| next()).collect();
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4].map(|number| Some((number, Some(1)))));
+    assert!(bench.begun.try_recv().is_err(), "one lookup answers all");
+    assert!(bench.workers.0.0.lookups().is_empty());
+}
+
+#[test]
 fn one_thread_runs_jobs_and_lookups_in_the_order_in_which_they_came() {
     let bench = Bench::new(1);
     let (job, lookup) = (JobKind::Job, JobKind::Lookup);
