@@ -8,6 +8,9 @@ use super::deadlines::Deadlines;
 
 /// How many keys are removed at a time, at most: some milliseconds of work.
 const MOST_REMOVED: usize = 10_000;
+/// How many keys that have expired each new one removes: more than one, so that they never
+/// accumulate, however many are set.
+const REMOVED_BY_NEW: usize = 2;
 
 /// The keys. One that has expired is treated as absent, even before it is removed.
 #[derive(Default)]
@@ -63,7 +66,10 @@ impl Keys {
                     self.deadlines.remove(expiry.deadline);
                 }
             }
-            None => _ = self.items.insert(key.into(), Item { value, expiry: None }),
+            None => {
+                self.remove_due(REMOVED_BY_NEW, now);
+                self.items.insert(key.into(), Item { value, expiry: None });
+            }
         }
         if let Life::Until(at) = life {
             self.expire(key, at, now);
@@ -99,7 +105,12 @@ impl Keys {
     /// Removes keys that have expired.
     pub(crate) fn remove_expired(&mut self, now: u64) {
         self.deadlines.advance(now);
-        for _ in 0..MOST_REMOVED {
+        self.remove_due(MOST_REMOVED, now);
+    }
+
+    /// Removes up to `most` keys whose deadlines have passed by the last tick.
+    fn remove_due(&mut self, most: usize, now: u64) {
+        for _ in 0..most {
             let Some(due) = self.deadlines.next_due() else { return };
             // The key may have got another deadline, or one that is further ahead than the wheel
             // looks.

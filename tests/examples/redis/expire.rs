@@ -1,8 +1,9 @@
 //! Times to live.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use super::{dialogue, says, serve};
+use super::{TICK, dialogue, says, serve};
 
 #[test]
 fn a_key_expires_when_its_time_is_up_and_not_before() {
@@ -43,6 +44,21 @@ fn keys_that_nobody_asks_for_are_removed() {
     dialogue(&mut h, client, &[("DBSIZE", ":25000|")]);
     h.advance(Duration::from_secs(1));
     dialogue(&mut h, client, &[("DBSIZE", ":0|")]);
+}
+
+#[test]
+fn keys_that_have_expired_do_not_accumulate_however_many_are_set() {
+    let mut h = serve();
+    let client = h.open();
+    let mut set = |keys: Range<u32>, options: &str| {
+        let sets: String = keys.map(|key| format!("SET {key} x {options}\r\n")).collect();
+        h.feed(client, sets);
+        h.sent(client);
+        h.advance(TICK * 2);
+    };
+    set(0..100_000, "PX 1");
+    set(100_000..150_000, "");
+    dialogue(&mut h, client, &[("DBSIZE", ":50000|")]);
 }
 
 #[test]
