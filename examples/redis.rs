@@ -47,7 +47,9 @@ Examples:
   redis                                   then: redis-cli
   redis --port 6380 --bind 0.0.0.0        serve everyone, without a password
 
-A command has at most 16 MiB and 1,048,576 arguments.";
+A command has at most 16 MiB and 1,048,576 arguments. The server does not read
+from a client that does not read: unlike Redis, it keeps no megabytes of replies
+for a client that first sends all of a long pipeline.";
 
 /// A server for a subset of Redis. It has one database, which is not saved, and one thread.
 #[derive(Parser)]
