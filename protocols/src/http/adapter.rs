@@ -271,11 +271,14 @@ impl<S: Service> Http<S> {
 
     /// The deadline of the current state has passed.
     fn time_out(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
+        if let State::AwaitingResponse(awaited) = &session.state
+            && awaited.pending.is_abandoned()
+        {
+            return self.refuse_late(cx, session, Status::SERVICE_UNAVAILABLE);
+        }
         if let Some(body) = session.state.body() {
             if body.is_too_slow(cx, &self.limits) {
-                self.output.begin(cx);
-                self.refuse_body(cx, session, Status::REQUEST_TIMEOUT);
-                self.flush(cx);
+                self.refuse_late(cx, session, Status::REQUEST_TIMEOUT);
             } else {
                 cx.set_deadline(Some(self.limits.head_timeout));
             }
@@ -283,12 +286,7 @@ impl<S: Service> Http<S> {
         }
         match &mut session.state {
             State::AwaitingResponse(awaited) if awaited.pending.is_streaming() => {
-                if awaited.pending.is_abandoned() {
-                    // What was sent must not look complete.
-                    cx.abort();
-                } else {
-                    cx.set_deadline(Some(self.limits.response_timeout));
-                }
+                cx.set_deadline(Some(self.limits.response_timeout));
             }
             State::AwaitingResponse(_) => {
                 self.refuse_late(cx, session, Status::SERVICE_UNAVAILABLE);

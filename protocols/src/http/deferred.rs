@@ -104,6 +104,10 @@ impl Reply<'_, '_> {
     /// [`Service::on_body_end`](super::Service::on_body_end) is called. Pauses, limits and errors
     /// are the same as for [`read_pieces`](Reply::read_pieces).
     ///
+    /// A response that is dropped is noticed when the [rate](super::HttpLimits::body_rate) of the body
+    /// is checked, or after [`response_timeout`](super::HttpLimits::response_timeout) once the body
+    /// is complete.
+    ///
     /// The response may begin before the body is complete. It then has `Connection: close`, unless
     /// the body is short enough to be [skipped](super::HttpLimits::drain). Once the response is
     /// complete, the rest of the body is not delivered.

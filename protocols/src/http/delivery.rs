@@ -86,15 +86,15 @@ impl<S: Service> Http<S> {
             }
             Ok(false) => Step::Again,
             Err(status) => {
-                self.refuse_body(cx, session, status);
+                self.refuse_waiting(cx, session, status);
                 Step::Rest
             }
         }
     }
 
-    /// Refuses a request because of its body.
+    /// Refuses a request that waits for its body or its response.
     #[cold]
-    pub(super) fn refuse_body(
+    pub(super) fn refuse_waiting(
         &mut self,
         cx: &mut Context<'_>,
         session: &mut HttpSession<S::State>,

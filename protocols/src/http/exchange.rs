@@ -404,7 +404,7 @@ impl<S: Service> Http<S> {
         Reply::new(Destination::Current(cx), &mut self.output, mode).error(status)
     }
 
-    /// Refuses a request whose response is late.
+    /// Refuses a request whose body or response is late.
     #[cold]
     pub(super) fn refuse_late(
         &mut self,
@@ -413,7 +413,7 @@ impl<S: Service> Http<S> {
         status: Status,
     ) {
         self.output.begin(cx);
-        self.refuse(cx, session, b"", status);
+        self.refuse_waiting(cx, session, status);
         self.flush(cx);
     }
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::{ConnId, Turn};
 
-use super::{Answered, Http, Reply, Request, Service, answers};
+use super::{Answered, Http, HttpLimits, Reply, Request, Service, answers};
 use crate::http::{Deferred, Status};
 
-/// Answers to `/call` in the call, and to any other path at the first piece of the body.
+/// Answers to `/call` in the call, drops the response to `/drop` and the stream of `/drop-stream`
+/// at the first piece of the body, and answers to any other path then.
 #[derive(Default)]
 struct Eager {
+    path: String,
     pieces: Vec<String>,
     ends: usize,
 }
@@ -19,7 +21,8 @@ impl Service for Eager {
     type State = Option<Deferred>;
 
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Self::State> {
-        let answers_now = request.path() == "/call";
+        self.path = request.path().to_owned();
+        let answers_now = self.path == "/call";
         reply.defer_with_body(|deferred, cx| {
             if answers_now {
                 deferred.answer(cx, |reply| reply.send("early"));
@@ -38,7 +41,15 @@ impl Service for Eager {
     ) -> Result<(), Status> {
         self.pieces.push(String::from_utf8_lossy(piece).into_owned());
         if let Some(deferred) = deferred.take() {
-            deferred.answer(cx, |reply| reply.send("early"));
+            match self.path.as_str() {
+                "/drop" => drop(deferred),
+                "/drop-stream" => {
+                    deferred.answer(cx, |reply| reply.stream(|stream, _| drop(stream)));
+                }
+                _ => {
+                    deferred.answer(cx, |reply| reply.send("early"));
+                }
+            }
         }
         Ok(())
     }
@@ -88,5 +99,26 @@ fn the_rest_of_a_body_is_skipped_as_soon_as_the_response_is_complete() {
         assert_eq!(answers(&h.sent(client)), ["200 early"; 2]);
         let service = h.handler().service();
         assert_eq!((&service.pieces[..], service.ends), (&["one".to_owned()][..], 0), "{room}");
+    }
+}
+
+#[test]
+fn a_client_that_sends_for_a_response_that_was_dropped_is_told_within_the_timeout() {
+    for (path, expected) in [("/drop", &["503"][..]), ("/drop-stream", &[])] {
+        let mut h = eager();
+        let client = h.open();
+        h.feed(client, post(path, 1 << 20));
+        let mut seconds = 0;
+        while h.state(client) == State::Open && seconds < 120 {
+            h.feed(client, "x".repeat(1000));
+            h.advance(Duration::from_secs(1));
+            seconds += 1;
+        }
+        let sent = h.sent(client);
+        assert!(Duration::from_secs(seconds) <= HttpLimits::default().response_timeout, "{path}");
+        match expected {
+            [] => assert_eq!(h.state(client), State::Reset, "{path}"),
+            expected => assert_eq!(answers(&sent), *expected, "{path}"),
+        }
     }
 }
