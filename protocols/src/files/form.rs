@@ -60,13 +60,7 @@ impl Files {
             Ok(Begun::Directory) => Err(Status::CONFLICT),
             Ok(Begun::Special) => Err(Status::FORBIDDEN),
             Ok(Begun::File(_, file)) => Ok(Some(file)),
-            Err(error) => {
-                let status = Status::for_unsaved(&error);
-                if status == Status::INTERNAL_SERVER_ERROR {
-                    log::warn!("{}: {error}", upload.path.escape_ascii());
-                }
-                Err(status)
-            }
+            Err(error) => Err(self.unsaved.status(&error, upload.path.escape_ascii(), now)),
         }
     }
 }

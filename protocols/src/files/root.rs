@@ -22,7 +22,7 @@ use super::parents::Parents;
 use super::path::{self, PathError, split};
 use super::representation::Opened;
 use super::resume::Partials;
-use crate::http::Request;
+use crate::http::{Request, WriteErrors};
 
 /// Serves the files beneath a directory.
 pub struct Files {
@@ -41,6 +41,8 @@ pub struct Files {
     pub(super) parents: Parents,
     /// `None` if uploads cannot be continued.
     pub(super) partials: Option<Partials>,
+    /// Why uploads could not be saved.
+    pub(super) unsaved: WriteErrors,
     /// The decoded path of the current request. A field so that its allocation is reused.
     pub(super) path: Vec<u8>,
 }
@@ -82,6 +84,7 @@ impl Files {
             archives,
             parents,
             partials,
+            unsaved: WriteErrors::of(module_path!()),
             path: Vec::new(),
         })
     }

@@ -83,7 +83,7 @@ impl Files {
                 let reply = reply.header("Retry-After", "1");
                 self.error(Status::SERVICE_UNAVAILABLE, request, reply)
             }
-            Err(error) => reply.saved(&Err(error)),
+            Err(error) => self.refuse_unsaved(&error, reply),
         }
     }
 
@@ -180,7 +180,17 @@ impl Files {
         if self.decode(request).is_ok() {
             self.forget_current();
         }
-        self.add_common_fields(request, reply).saved(saved)
+        let reply = self.add_common_fields(request, reply);
+        match saved {
+            Ok(_) => reply.saved(saved),
+            Err(error) => self.refuse_unsaved(error, reply),
+        }
+    }
+
+    /// Answers a PUT to the current path whose file could not be created or written.
+    fn refuse_unsaved(&mut self, error: &io::Error, mut reply: Reply<'_, '_>) -> Answered<Upload> {
+        let now = reply.turn().now();
+        reply.error(self.unsaved.status(error, self.path.escape_ascii(), now))
     }
 }
 

@@ -71,7 +71,7 @@ impl<S: Service> Handler for Http<S> {
                     self.after_piece(cx, session, Ok(()));
                 }
                 AfterSaving::Refusal(error) => {
-                    let status = self.output.status_of_unsaved(&error);
+                    let status = self.output.unsaved.status(&error, cx.describe(), cx.now());
                     self.after_piece(cx, session, Err(status));
                 }
                 AfterSaving::Response(saved) => self.finish_body(cx, session, saved),

@@ -196,6 +196,7 @@ pub use postponed::Postponed;
 pub use record::LogRecord;
 pub use reply::{Answered, Reply};
 pub use request::{Method, Request, Version};
+pub(crate) use save::WriteErrors;
 pub use server::Http;
 pub use service::Service;
 pub use session::HttpSession;

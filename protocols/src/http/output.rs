@@ -8,6 +8,7 @@ use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
 
 use super::date::Clock;
 use super::response::{Awaited, PendingResponse, Persistence, ResponseMode};
+use super::save::WriteErrors;
 use super::status::Status;
 use super::writer::{write_decimal, write_status_line};
 
@@ -33,8 +34,8 @@ pub(super) struct Output {
     pub(super) has_body: bool,
     /// What the response that is being built waits for, until its connection takes this over.
     pub(super) awaited: Option<Awaited>,
-    /// The second in which a body that could not be saved was last logged.
-    pub(super) logged_at: u64,
+    /// Why request bodies could not be saved.
+    pub(super) unsaved: WriteErrors,
 }
 
 thread_local! {
@@ -52,7 +53,7 @@ impl Output {
             clock: Clock::new(),
             has_body: false,
             awaited: None,
-            logged_at: 0,
+            unsaved: WriteErrors::of(module_path!()),
         }
     }
 

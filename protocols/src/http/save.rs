@@ -1,14 +1,16 @@
 //! Requesting a request body: in memory, in pieces, or in a file.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use sluicegate_reactor::fs::{Committed, ConditionFailed, NewFile, is_out_of_descriptors};
 
 use super::multipart::FormLimits;
-use super::output::Output;
 use super::reply::{Answered, Reply};
 use super::response::Awaited;
 use super::status::Status;
+use crate::warnings::Warnings;
 
 impl Reply<'_, '_> {
     /// The length of the longest body that [`read`](Reply::read) can receive.
@@ -240,27 +242,42 @@ impl Reply<'_, '_> {
     /// Finishes the response to a request whose body the service asked to [save](Reply::save): 201
     /// if a file was created, 204 if one was replaced, or else the status [for the
     /// error](Status::for_unsaved). The reason for 507 and 500 is logged, at most once per second.
-    pub fn saved<V>(self, saved: &io::Result<Committed>) -> Answered<V> {
+    pub fn saved<V>(mut self, saved: &io::Result<Committed>) -> Answered<V> {
         match saved {
             Ok(Committed::Created) => self.status(Status::CREATED).send(""),
             Ok(Committed::Replaced) => self.status(Status::NO_CONTENT).send(""),
             Err(error) => {
-                let status = self.output.status_of_unsaved(error);
+                let id = self.to.connection();
+                let turn = self.to.turn();
+                let now = turn.now();
+                let status = self.output.unsaved.status(error, turn.peer(id).describe(), now);
                 self.error(status)
             }
         }
     }
 }
 
-impl Output {
-    /// The response to an error that has kept a file from being written. Errors of the server are
-    /// logged once a second: a full disk refuses every body.
-    pub(super) fn status_of_unsaved(&mut self, error: &io::Error) -> Status {
-        let (status, now) = (Status::for_unsaved(error), self.clock.second());
-        let is_own = matches!(status, Status::INSUFFICIENT_STORAGE | Status::INTERNAL_SERVER_ERROR);
-        if is_own && now != self.logged_at {
-            self.logged_at = now;
-            log::error!("a request body could not be saved: {error}");
+/// The errors of this server that keep files from being written. They are logged at most once per
+/// second: a full disk refuses every body.
+#[derive(Debug)]
+pub(crate) struct WriteErrors(Warnings);
+
+impl WriteErrors {
+    /// Errors that the module with this path reports.
+    pub(crate) fn of(target: &'static str) -> WriteErrors {
+        WriteErrors(Warnings::of(target))
+    }
+
+    /// The status of the response to an error with `what`, which names the file or its sender.
+    pub(crate) fn status(
+        &mut self,
+        error: &io::Error,
+        what: impl Display,
+        now: Duration,
+    ) -> Status {
+        let status = Status::for_unsaved(error);
+        if matches!(status, Status::INSUFFICIENT_STORAGE | Status::INTERNAL_SERVER_ERROR) {
+            self.0.warn(now, format_args!("{what}: not saved: {error}"));
         }
         status
     }
