@@ -7,8 +7,9 @@ use sluicegate_reactor::{ConnId, Context, Input, Payload};
 
 use super::form::{FormBody, FormProgress};
 use super::limits::HttpLimits;
-use super::multipart::{FormDecoder, FormPart};
-use super::request::BodyLength;
+use super::multipart::{FormDecoder, FormError, FormPart};
+use super::request::Request;
+use super::response::BodyMode;
 use super::sink::Sink;
 use super::status::Status;
 use super::trailers::Trailers;
@@ -53,64 +54,37 @@ pub(super) enum Received<'a> {
 }
 
 impl<V> RequestBody<V> {
-    /// Starts to receive a body into a file.
-    pub(super) fn save(
-        cx: &mut Context<'_>,
-        head: &[u8],
-        length: BodyLength,
-        (state, file): (V, NewFile),
-    ) -> RequestBody<V> {
-        let sink = match length.known() {
-            Some(length) => {
-                cx.receive_file(file, Some(length));
-                Sink::Reactor
-            }
-            None => Sink::chunked_file(file),
-        };
-        RequestBody::new(cx, head, state, Content::Plain(sink))
-    }
-
-    /// Starts to receive a body of at most `limit` bytes into memory.
+    /// Starts to receive a body as the service has asked for it.
     ///
     /// # Errors
-    /// 413 if it is known to be longer than that, or than the reactor's limit.
-    pub(super) fn read(
+    /// The status that refuses the request: 413 if its body is known to be too long, and 415 or 400
+    /// if it is no form although the service has asked for one.
+    pub(super) fn start(
         cx: &mut Context<'_>,
         head: &[u8],
-        length: BodyLength,
-        (state, limit): (V, usize),
+        request: &Request<'_>,
+        (mode, state): (BodyMode, V),
     ) -> Result<RequestBody<V>, Status> {
-        let sink = match length.known() {
-            Some(length) => {
-                let length = usize::try_from(length).ok().filter(|length| *length <= limit);
-                let asked = length.map(|length| cx.receive_exact(length));
-                asked.and_then(Result::ok).ok_or(Status::CONTENT_TOO_LARGE)?;
-                Sink::Reactor
+        let length = request.body_length.known();
+        let content = match mode {
+            BodyMode::File(file) => Content::Plain(save(cx, length, *file)),
+            BodyMode::Memory(limit) => Content::Plain(read(cx, length, limit)?),
+            BodyMode::Pieces => Content::Plain(Sink::pieces(length)),
+            BodyMode::Form(limits) => {
+                let content_type = request.header("Content-Type").unwrap_or_default();
+                let decoder = FormDecoder::new(content_type, limits).map_err(FormError::status)?;
+                if length == Some(0) {
+                    return Err(Status::BAD_REQUEST);
+                }
+                Content::Form(Box::new(FormBody::new(Sink::pieces(length), decoder)))
             }
-            None => Sink::memory(None, limit.min(cx.limits().receive_exact)),
         };
-        Ok(RequestBody::new(cx, head, state, Content::Plain(sink)))
+        Ok(RequestBody::new(cx, head, state, content))
     }
 
-    /// Starts to deliver a body in pieces.
-    pub(super) fn deliver(
-        cx: &Context<'_>,
-        head: &[u8],
-        length: BodyLength,
-        state: V,
-    ) -> RequestBody<V> {
-        RequestBody::new(cx, head, state, Content::Plain(Sink::pieces(length.known())))
-    }
-
-    /// Starts to receive a form.
-    pub(super) fn decode(
-        cx: &Context<'_>,
-        head: &[u8],
-        length: BodyLength,
-        (state, decoder): (V, FormDecoder),
-    ) -> RequestBody<V> {
-        let form = FormBody::new(Sink::pieces(length.known()), decoder);
-        RequestBody::new(cx, head, state, Content::Form(Box::new(form)))
+    /// Starts to deliver a body in pieces while its response is deferred.
+    pub(super) fn deliver(cx: &Context<'_>, length: Option<u64>, state: V) -> RequestBody<V> {
+        RequestBody::new(cx, &[], state, Content::Plain(Sink::pieces(length)))
     }
 
     /// Relays a body of known length to another connection.
@@ -237,4 +211,29 @@ impl<V> RequestBody<V> {
     pub(super) fn head(&self) -> &[u8] {
         &self.head
     }
+}
+
+/// Starts to receive a body into a file.
+fn save(cx: &mut Context<'_>, length: Option<u64>, file: NewFile) -> Sink {
+    match length {
+        Some(length) => {
+            cx.receive_file(file, Some(length));
+            Sink::Reactor
+        }
+        None => Sink::chunked_file(file),
+    }
+}
+
+/// Starts to receive a body of at most `limit` bytes into memory.
+///
+/// # Errors
+/// 413 if it is known to be longer than that, or than the reactor's limit.
+fn read(cx: &mut Context<'_>, length: Option<u64>, limit: usize) -> Result<Sink, Status> {
+    let Some(length) = length else {
+        return Ok(Sink::memory(None, limit.min(cx.limits().receive_exact)));
+    };
+    let length = usize::try_from(length).ok().filter(|length| *length <= limit);
+    let asked = length.map(|length| cx.receive_exact(length));
+    asked.and_then(Result::ok).ok_or(Status::CONTENT_TOO_LARGE)?;
+    Ok(Sink::Reactor)
 }

@@ -6,7 +6,7 @@ use sluicegate_reactor::{ConnId, Sent, Turn};
 
 use super::output::{Destination, Output};
 use super::reply::{Answered, Reply};
-use super::response::{Awaited, PendingResponse, Persistence, QueuedResponse};
+use super::response::{Awaited, Finished, Outcome, PendingResponse, Persistence, QueuedResponse};
 use super::status::Status;
 use super::stream::ResponseStream;
 use super::writer::write_interim;
@@ -88,10 +88,10 @@ impl Reply<'_, '_> {
         let Reply { mut to, output, mode, .. } = self;
         // `then` may answer at once. The responses in the buffer come before that.
         output.flush_to(&mut to);
-        let pending = output.await_response(mode);
-        let deferred = Deferred { connection: to.connection(), pending };
+        let pending = to.pending(mode);
+        let deferred = Deferred { connection: to.connection(), pending: pending.clone() };
         then(deferred, to.turn());
-        Answered::later(None)
+        Answered::waits(Awaited::Response(pending))
     }
 
     /// [Defers](Reply::defer) the response and receives the request body in the meantime, as a
@@ -159,16 +159,14 @@ impl Reply<'_, '_> {
         then: impl FnOnce(Deferred, &mut Turn) -> (V, Option<ConnId>),
     ) -> Answered<V> {
         let Reply { mut to, output, mode, .. } = self;
-        if !output.has_body {
-            to.log_misuse("a service requested a body that has already been handled");
+        if !to.can_take_body() {
             return Reply::new(to, output, mode).error(Status::INTERNAL_SERVER_ERROR);
         }
         output.flush_to(&mut to);
-        let pending = Arc::new(PendingResponse::new(mode));
+        let pending = to.pending(mode);
         let deferred = Deferred { connection: to.connection(), pending: pending.clone() };
         let (state, destination) = then(deferred, to.turn());
-        output.awaited = Some(Awaited::ResponseAndBody(pending, destination));
-        Answered::later(Some(state))
+        Answered::waits(Awaited::ResponseAndBody(pending, destination, state))
     }
 }
 
@@ -239,21 +237,19 @@ impl Deferred {
         make: impl FnOnce(Reply<'_, '_>) -> Answered,
     ) -> Sent {
         let Deferred { connection, pending } = self;
-        output.awaited = Some(Awaited::Response(pending.clone()));
         let mut mode = pending.mode_now();
         if cx.is_stopping() {
             mode.persistence = Persistence::Close;
         }
-        let to = Destination::Deferred(cx, connection);
-        let answered = make(Reply::new(to, output, mode));
-        if answered.persistence == Persistence::Undecided {
+        let to = Destination::Deferred(cx, connection, &pending);
+        let Outcome::Finished(finished) = make(Reply::new(to, output, mode)).0 else {
             return Sent::Accepted;
-        }
+        };
         let mut peer = cx.peer(connection);
         let sent = peer.send(&output.bytes[..]);
         let lost = if sent == Sent::Gone { output.bytes.len() as u64 } else { 0 };
         let end = peer.sent() + peer.pending() + lost;
-        let Answered { status, body, persistence, .. } = answered;
+        let Finished { status, body, persistence } = finished;
         let time = output.clock.second();
         pending.finish(peer, QueuedResponse { status, body, end, time }, persistence);
         sent

@@ -9,11 +9,13 @@ use sluicegate_reactor::{ConnId, Context, Input};
 use super::body::{Received, RequestBody};
 use super::head;
 use super::limits::MAX_HEADERS;
-use super::multipart::{FormDecoder, FormError};
 use super::output::Destination;
-use super::reply::{Answered, Reply};
+use super::reply::Reply;
 use super::request::{BodyLength, Connection, Method, Request, Version};
-use super::response::{Awaited, PendingResponse, Persistence, QueuedResponse, ResponseMode};
+use super::response::{
+    Awaited, BodyMode, Finished, Outcome, PendingResponse, Persistence, QueuedResponse,
+    ResponseMode,
+};
 use super::server::Http;
 use super::service::Service;
 use super::session::HttpSession;
@@ -86,53 +88,57 @@ impl<S: Service> Http<S> {
         // Of these requests, only one that was postponed has waited.
         let since = session.waiting_since();
         session.finish_request(aftermath.skip);
-        let mode = aftermath.mode(&request);
-        let mut answered = match arrived {
+        let outcome = match arrived {
             Arrived::Head(input) => {
-                self.output.has_body = true;
-                let reply = Reply::new(Destination::Current(cx), &mut self.output, mode);
-                let mut answered = self.service.call(&request, reply);
-                if answered.persistence == Persistence::Undecided
-                    && let Some(body) = self.take_body(cx, &request, input)
-                    && let Some(state) = answered.state.take()
-                {
-                    aftermath = self.aftermath_of_body(session, &request, &body);
-                    session.finish_request(aftermath.skip);
-                    answered = self.deliver_body(cx, &request, aftermath, (body, state));
+                let mode = aftermath.mode(&request);
+                let reply = Reply::new(Destination::Call(cx), &mut self.output, mode);
+                match self.service.call(&request, reply).0 {
+                    Outcome::Waits(Awaited::Body(mode, state)) => {
+                        if let Some(body) = Self::take_body(cx, &request, &mode, input) {
+                            aftermath = self.aftermath_of_body(session, &request, &body);
+                            session.finish_request(aftermath.skip);
+                            self.deliver_body(cx, &request, aftermath, (body, state))
+                        } else {
+                            Outcome::Waits(Awaited::Body(mode, state))
+                        }
+                    }
+                    outcome => outcome,
                 }
-                answered
             }
             Arrived::Body(body, state) => self.deliver_body(cx, &request, aftermath, (body, state)),
         };
-        if answered.persistence == Persistence::Undecided
-            && let Err(status) =
-                self.wait(cx, session, (head, &request), (aftermath, answered.state.take()), since)
-        {
-            answered = self.refusal(cx, aftermath.mode(&request), status);
-        }
-        self.finish_answer(cx, session, head, Some(&request), &answered, since);
+        let finished = match outcome {
+            Outcome::Finished(finished) => finished,
+            Outcome::Waits(awaited) => {
+                let times = (aftermath.skip, since.unwrap_or(cx.now()));
+                match self.wait(cx, session, (head, &request), times, awaited) {
+                    Ok(()) => return,
+                    Err(status) => self.refusal(cx, aftermath.mode(&request), status),
+                }
+            }
+        };
+        self.finish_answer(cx, session, head, Some(&request), finished, since);
     }
 
     /// The body of a request, if the service has asked for it in memory and all of it is in the
     /// input; or if it is empty.
     #[inline]
     fn take_body<'a>(
-        &mut self,
         cx: &Context<'_>,
         request: &Request<'_>,
+        mode: &BodyMode,
         input: Option<&mut Input<'a>>,
     ) -> Option<Received<'a>> {
-        let limit = match self.output.awaited {
-            Some(Awaited::Memory(limit)) => limit.min(cx.limits().receive_exact),
-            Some(Awaited::Pieces) => 0,
-            _ => return None,
+        let limit = match mode {
+            BodyMode::Memory(limit) => (*limit).min(cx.limits().receive_exact),
+            BodyMode::Pieces => 0,
+            BodyMode::File(_) | BodyMode::Form(_) => return None,
         };
         let length = usize::try_from(request.body_length.known()?).ok()?;
         let here = input.as_ref().map_or(0, |input| input.len());
         if length > limit || length > here {
             return None;
         }
-        self.output.awaited = None;
         let body = input.map_or(&[][..], |input| {
             let (body, _) = input.bytes().split_at(length);
             input.consume(length);
@@ -148,18 +154,18 @@ impl<S: Service> Http<S> {
         request: &Request<'_>,
         aftermath: Aftermath,
         (body, state): (Received<'_>, S::State),
-    ) -> Answered<S::State> {
-        self.output.has_body = false;
+    ) -> Outcome<S::State> {
         let mode = aftermath.mode(request);
         let reply = Reply::new(Destination::Current(cx), &mut self.output, mode);
-        match body {
+        let answered = match body {
             Received::Whole(bytes) => self.service.on_body(request, state, bytes, reply),
             Received::Saved { saved, .. } => self.service.on_saved(request, state, &saved, reply),
-        }
+        };
+        answered.0
     }
 
-    /// Starts what an unfinished response waits for. `since` is when the request was postponed, if
-    /// it was.
+    /// Waits for what the response needs. `skip` is how many bytes of the request body are skipped
+    /// if the service does not receive it, `since` when the request began to wait.
     ///
     /// # Errors
     /// The status of the response if there is nothing to wait for.
@@ -169,13 +175,10 @@ impl<S: Service> Http<S> {
         cx: &mut Context<'_>,
         session: &mut HttpSession<S::State>,
         (head, request): (&[u8], &Request<'_>),
-        (aftermath, state): (Aftermath, Option<S::State>),
-        since: Option<Duration>,
+        (skip, since): (u64, Duration),
+        awaited: Awaited<S::State>,
     ) -> Result<(), Status> {
-        let (length, skip) = (request.body_length, aftermath.skip);
-        let since = since.unwrap_or(cx.now());
-        let awaited = self.output.awaited.take();
-        if let Some(pending) = awaited.as_ref().and_then(Awaited::response)
+        if let Some(pending) = awaited.response()
             && pending.is_abandoned()
         {
             if !pending.is_streaming() {
@@ -184,45 +187,26 @@ impl<S: Service> Http<S> {
             // The head has left, and the rest will never come.
             cx.abort();
         }
-        let body = match (awaited, state) {
-            (Some(Awaited::Postponed(pending)), _) => {
-                Self::note_pending(session, head, request);
-                session.await_response(cx, skip, (pending, Some(head)), &self.limits, since);
-                return Ok(());
+        if let Some(in_flight) = &mut session.in_flight {
+            in_flight.note_pending(head, request);
+        }
+        match awaited {
+            Awaited::Body(mode, state) => {
+                let body = RequestBody::start(cx, head, request, (mode, state))?;
+                self.send_continue(request);
+                session.receive_body(cx, body, &self.limits);
             }
-            (Some(Awaited::ResponseAndBody(pending, to)), Some(state))
-                if pending.finished().is_none() =>
-            {
-                Self::note_pending(session, head, request);
+            Awaited::ResponseAndBody(pending, to, state) if pending.finished().is_none() => {
                 self.receive_body_of(cx, session, request, (state, to), (pending, since));
-                return Ok(());
             }
             // The body is skipped if the response is complete already.
-            (Some(Awaited::Response(pending) | Awaited::ResponseAndBody(pending, _)), _) => {
-                Self::note_pending(session, head, request);
+            Awaited::Response(pending) | Awaited::ResponseAndBody(pending, ..) => {
                 session.await_response(cx, skip, (pending, None), &self.limits, since);
-                return Ok(());
             }
-            (Some(Awaited::File(file)), Some(state)) => {
-                RequestBody::save(cx, head, length, (state, file))
+            Awaited::Postponed(pending) => {
+                session.await_response(cx, skip, (pending, Some(head)), &self.limits, since);
             }
-            (Some(Awaited::Memory(limit)), Some(state)) => {
-                RequestBody::read(cx, head, length, (state, limit))?
-            }
-            (Some(Awaited::Pieces), Some(state)) => RequestBody::deliver(cx, head, length, state),
-            (Some(Awaited::Form(limits)), Some(state)) => {
-                let content_type = request.header("Content-Type").unwrap_or_default();
-                let decoder = FormDecoder::new(content_type, limits).map_err(FormError::status)?;
-                if length.known() == Some(0) {
-                    return Err(Status::BAD_REQUEST);
-                }
-                RequestBody::decode(cx, head, length, (state, decoder))
-            }
-            _ => return Err(Status::INTERNAL_SERVER_ERROR),
-        };
-        self.send_continue(request);
-        Self::note_pending(session, head, request);
-        session.receive_body(cx, body, &self.limits);
+        }
         Ok(())
     }
 
@@ -235,16 +219,16 @@ impl<S: Service> Http<S> {
         (state, to): (S::State, Option<ConnId>),
         (pending, since): (Arc<PendingResponse>, Duration),
     ) {
-        let body = match (request.body_length.known(), to) {
+        let length = request.body_length.known();
+        let body = match (length, to) {
             (Some(length), Some(to)) if length > 0 => RequestBody::relay(cx, (length, to), state),
-            _ => RequestBody::deliver(cx, &[], request.body_length, state),
+            _ => RequestBody::deliver(cx, length, state),
         };
         if !pending.has_begun() {
             self.send_continue(request);
         }
-        let is_empty = request.body_length.known() == Some(0);
         session.receive_body_of(cx, body, (pending, since), &self.limits);
-        if is_empty {
+        if length == Some(0) {
             self.end_body(cx, session);
         }
     }
@@ -253,13 +237,6 @@ impl<S: Service> Http<S> {
     fn send_continue(&mut self, request: &Request<'_>) {
         if request.expects_continue && request.body_length.known() != Some(0) {
             self.output.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
-    }
-
-    /// Notes in the access log a request that is answered later.
-    fn note_pending(session: &mut HttpSession<S::State>, head: &[u8], request: &Request<'_>) {
-        if let Some(in_flight) = &mut session.in_flight {
-            in_flight.note_pending(head, request);
         }
     }
 
@@ -301,40 +278,37 @@ impl<S: Service> Http<S> {
     /// Logs a response, and closes the connection if that was the last. `since` is when its request
     /// began to wait, unless that was in this callback.
     #[inline]
-    fn finish_answer<V>(
+    fn finish_answer(
         &mut self,
         cx: &mut Context<'_>,
         session: &mut HttpSession<S::State>,
         head: &[u8],
         request: Option<&Request<'_>>,
-        answered: &Answered<V>,
+        Finished { status, body, persistence }: Finished,
         since: Option<Duration>,
     ) {
-        match answered.persistence {
-            Persistence::Undecided => return,
+        if persistence == Persistence::Upgrade {
             // The reactor tells the new handler that it is stopping.
-            Persistence::Upgrade => session.is_closing = false,
-            _ => {}
+            session.is_closing = false;
         }
         if let Some(metrics) = &self.metrics {
             match since {
                 Some(since) => {
-                    metrics.note_later(answered.status, cx.now() + cx.turn_time() - since);
+                    metrics.note_later(status, cx.now() + cx.turn_time() - since);
                 }
-                None => metrics.note(answered.status),
+                None => metrics.note(status),
             }
         }
         if let Some(in_flight) = &mut session.in_flight {
             let end = cx.sent() + cx.pending() + self.output.bytes.len() as u64;
             let time = self.output.clock.second();
-            let Answered { status, body, .. } = *answered;
             in_flight.note(head, request, QueuedResponse { status, body, end, time });
             if in_flight.is_full() {
                 in_flight.has_paused = true;
                 cx.pause();
             }
         }
-        if answered.persistence == Persistence::Close {
+        if persistence == Persistence::Close {
             self.output.flush(cx);
             cx.close();
         }
@@ -373,8 +347,8 @@ impl<S: Service> Http<S> {
         let persistence = Persistence::Close;
         let mode =
             ResponseMode { persistence, after_body: persistence, head_only, is_modern: false };
-        let answered = self.refusal(cx, mode, status);
-        self.finish_answer(cx, session, head, None, &answered, session.waiting_since());
+        let finished = self.refusal(cx, mode, status);
+        self.finish_answer(cx, session, head, None, finished, session.waiting_since());
     }
 
     /// Lets the service answer a request that is refused. Such a response cannot wait for anything:
@@ -385,23 +359,23 @@ impl<S: Service> Http<S> {
         cx: &mut Context<'_>,
         mut mode: ResponseMode,
         status: Status,
-    ) -> Answered<S::State> {
-        self.output.has_body = false;
+    ) -> Finished {
         let reply = Reply::new(Destination::Current(cx), &mut self.output, mode);
-        let answered = self.service.on_refused(status, reply);
-        let Some(Awaited::Response(pending)) = self.output.awaited.take() else {
-            return Answered::with(answered.status, answered.body, answered.persistence);
+        let awaited = match self.service.on_refused(status, reply).0 {
+            Outcome::Finished(finished) => return finished,
+            Outcome::Waits(awaited) => awaited,
         };
-        if let Some(finished) = pending.finished() {
-            return Answered::with(finished.status, finished.body, mode.persistence);
+        let pending = awaited.response();
+        if let Some(QueuedResponse { status, body, .. }) = pending.and_then(|it| it.finished()) {
+            return Finished { status: *status, body: *body, persistence: mode.persistence };
         }
         log::error!("{}: on_refused has not finished its response", cx.describe());
         mode.persistence = Persistence::Close;
-        if pending.is_streaming() {
+        if pending.is_some_and(|pending| pending.is_streaming()) {
             // What was sent must not look complete.
             cx.abort();
         }
-        Reply::new(Destination::Current(cx), &mut self.output, mode).error(status)
+        Reply::new(Destination::Current(cx), &mut self.output, mode).write_error(status)
     }
 
     /// Refuses a request whose body or response is late.

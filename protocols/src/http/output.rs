@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
 
 use super::date::Clock;
-use super::response::{Awaited, PendingResponse, Persistence, ResponseMode};
+use super::response::{PendingResponse, Persistence, ResponseMode};
 use super::save::WriteErrors;
 use super::status::Status;
 use super::writer::{write_decimal, write_status_line};
@@ -30,10 +30,6 @@ pub(super) struct Output {
     /// The header fields of the response that is being built.
     pub(super) fields: Vec<u8>,
     pub(super) clock: Clock,
-    /// Whether the service can still ask for the request body.
-    pub(super) has_body: bool,
-    /// What the response that is being built waits for, until its connection takes this over.
-    pub(super) awaited: Option<Awaited>,
     /// Why request bodies could not be saved.
     pub(super) unsaved: WriteErrors,
 }
@@ -51,8 +47,6 @@ impl Output {
             bytes: Vec::with_capacity(BATCH + 2 * INLINE_BODY),
             fields: Vec::with_capacity(1 << 10),
             clock: Clock::new(),
-            has_body: false,
-            awaited: None,
             unsaved: WriteErrors::of(module_path!()),
         }
     }
@@ -65,7 +59,6 @@ impl Output {
         output.clock.set(unix_time);
         let result = build(&mut output);
         output.bytes.clear();
-        output.awaited = None;
         if output.bytes.capacity().max(output.fields.capacity()) <= MOST_SPARE {
             SPARE.set(Some(output));
         }
@@ -75,9 +68,6 @@ impl Output {
     /// Starts a callback. The output left by a service that panicked belongs to another connection.
     pub(super) fn begin(&mut self, cx: &Context<'_>) {
         self.bytes.clear();
-        if self.awaited.is_some() {
-            self.awaited = None;
-        }
         self.clock.set(cx.unix_time());
     }
 
@@ -125,17 +115,6 @@ impl Output {
         length
     }
 
-    /// Notes that the response comes later, and returns the state to share with who sends it.
-    pub(super) fn await_response(&mut self, mode: ResponseMode) -> Arc<PendingResponse> {
-        let pending = match &self.awaited {
-            // It was deferred before.
-            Some(Awaited::Response(pending)) => pending.clone(),
-            _ => Arc::new(PendingResponse::new(mode)),
-        };
-        self.awaited = Some(Awaited::Response(pending.clone()));
-        pending
-    }
-
     /// Writes the status line, the header fields and the empty line.
     #[inline]
     pub(super) fn write_head(
@@ -156,7 +135,7 @@ impl Output {
         }
         out.extend_from_slice(fields);
         match persistence {
-            Persistence::Implied | Persistence::Undecided => {}
+            Persistence::Implied => {}
             Persistence::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
             Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
             Persistence::Upgrade => out.extend_from_slice(b"Connection: Upgrade\r\n"),
@@ -174,39 +153,59 @@ impl Output {
 
 /// The connection that a response goes to.
 pub(super) enum Destination<'a, 'cx> {
+    /// The current one, in the call in which the service can still ask for the request body.
+    Call(&'a mut Context<'cx>),
     /// The current one.
     Current(&'a mut Context<'cx>),
     /// One whose response was deferred.
-    Deferred(&'a mut Turn, ConnId),
+    Deferred(&'a mut Turn, ConnId, &'a Arc<PendingResponse>),
 }
 
 impl Destination<'_, '_> {
     pub(super) fn send(&mut self, what: Outgoing<'_>) -> Sent {
         match self {
-            Destination::Current(cx) => cx.send(what),
-            Destination::Deferred(turn, id) => turn.peer(*id).send(what),
+            Destination::Call(cx) | Destination::Current(cx) => cx.send(what),
+            Destination::Deferred(turn, id, _) => turn.peer(*id).send(what),
         }
     }
 
     pub(super) fn turn(&mut self) -> &mut Turn {
         match self {
-            Destination::Current(cx) => cx,
-            Destination::Deferred(turn, _) => turn,
+            Destination::Call(cx) | Destination::Current(cx) => cx,
+            Destination::Deferred(turn, ..) => turn,
         }
+    }
+
+    /// The state to share with the one who sends a response later.
+    pub(super) fn pending(&self, mode: ResponseMode) -> Arc<PendingResponse> {
+        match self {
+            Destination::Call(_) | Destination::Current(_) => Arc::new(PendingResponse::new(mode)),
+            Destination::Deferred(.., pending) => Arc::clone(pending),
+        }
+    }
+
+    /// Whether the service can still ask for the request body. Otherwise this is logged as a misuse
+    /// of the request, which is answered with 500.
+    pub(super) fn can_take_body(&mut self) -> bool {
+        let is_call = matches!(self, Destination::Call(_));
+        if !is_call {
+            self.log_misuse("only `call` can request a body or postpone a request");
+        }
+        is_call
     }
 
     /// The reactor's limit on bodies in memory. It is 0 where no body can be received.
     pub(super) fn receive_exact(&self) -> usize {
         match self {
-            Destination::Current(cx) => cx.limits().receive_exact,
+            Destination::Call(cx) | Destination::Current(cx) => cx.limits().receive_exact,
             Destination::Deferred(..) => 0,
         }
     }
 
     pub(super) fn transport<T: 'static>(&self) -> Option<&T> {
         match self {
-            Destination::Current(cx) => cx.transport(),
-            Destination::Deferred(turn, id) => turn.transport_of(*id),
+            Destination::Call(cx) | Destination::Current(cx) => cx.transport(),
+            Destination::Deferred(turn, id, _) => turn.transport_of(*id),
         }
     }
 
@@ -219,8 +218,8 @@ impl Destination<'_, '_> {
 
     pub(super) fn connection(&self) -> ConnId {
         match self {
-            Destination::Current(cx) => cx.id(),
-            Destination::Deferred(_, id) => *id,
+            Destination::Call(cx) | Destination::Current(cx) => cx.id(),
+            Destination::Deferred(_, id, _) => *id,
         }
     }
 }

@@ -70,17 +70,16 @@ impl Reply<'_, '_> {
     /// }
     /// ```
     pub fn postpone<V>(mut self, then: impl FnOnce(Postponed, &mut Turn)) -> Answered<V> {
-        if !self.output.has_body {
-            self.to.log_misuse("a service postponed a request whose body was handled");
+        if !self.to.can_take_body() {
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
         let Reply { mut to, output, mode, .. } = self;
         // `then` may answer at once. The responses in the buffer come before that.
         output.flush_to(&mut to);
-        let pending = output.await_response(mode);
-        output.awaited = Some(Awaited::Postponed(pending.clone()));
-        then(Postponed(Deferred { connection: to.connection(), pending }), to.turn());
-        Answered::later(None)
+        let pending = to.pending(mode);
+        let deferred = Deferred { connection: to.connection(), pending: pending.clone() };
+        then(Postponed(deferred), to.turn());
+        Answered::waits(Awaited::Postponed(pending))
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use sluicegate_reactor::{ConnId, Outgoing, Turn};
 
 use super::output::{Destination, Output};
-use super::response::{Persistence, ResponseMode};
+use super::response::{Awaited, Finished, Outcome, Persistence, ResponseMode};
 use super::status::Status;
 use super::writer::{Own, write_field};
 
@@ -14,21 +14,9 @@ use super::writer::{Own, write_field};
 /// `V` is the [`State`](super::Service::State) of the service.
 #[derive(Debug)]
 #[must_use]
-pub struct Answered<V = ()> {
-    pub(super) status: Status,
-    /// Bytes of the body that were queued.
-    pub(super) body: u64,
-    pub(super) persistence: Persistence,
-    /// The state of the service until the request body has arrived.
-    pub(super) state: Option<V>,
-}
+pub struct Answered<V = ()>(pub(super) Outcome<V>);
 
 impl<V> Answered<V> {
-    /// A response that is complete.
-    pub(super) fn with(status: Status, body: u64, persistence: Persistence) -> Answered<V> {
-        Answered { status, body, persistence, state: None }
-    }
-
     /// Converts the state, so that one service can delegate to another. If the outer service has no
     /// state itself, [`Middleware`](super::Middleware) is simpler.
     ///
@@ -87,13 +75,15 @@ impl<V> Answered<V> {
     /// }
     /// ```
     pub fn map<W>(self, change: impl FnOnce(V) -> W) -> Answered<W> {
-        let Answered { status, body, persistence, state } = self;
-        Answered { status, body, persistence, state: state.map(change) }
+        match self.0 {
+            Outcome::Finished(finished) => Answered(Outcome::Finished(finished)),
+            Outcome::Waits(awaited) => Answered::waits(awaited.map(change)),
+        }
     }
 
     /// A response that is not finished in the call.
-    pub(super) fn later(state: Option<V>) -> Answered<V> {
-        Answered { status: Status::OK, body: 0, persistence: Persistence::Undecided, state }
+    pub(super) fn waits(awaited: Awaited<V>) -> Answered<V> {
+        Answered(Outcome::Waits(awaited))
     }
 }
 
@@ -160,8 +150,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     /// 304 never have a body.
     #[inline]
     pub fn send<'b, V>(self, body: impl Into<Outgoing<'b>>) -> Answered<V> {
-        let body = body.into();
-        self.finish(body.len(), |output, to| output.push(to, body))
+        Answered(Outcome::Finished(self.write(body.into())))
     }
 
     /// Finishes the response with a body that consists of several pieces, each bytes or a region of
@@ -179,9 +168,9 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     /// ```
     pub fn send_all<V>(self, pieces: Vec<Outgoing<'_>>) -> Answered<V> {
         let length = pieces.iter().map(Outgoing::len).sum();
-        self.finish(length, |output, to| {
+        Answered(Outcome::Finished(self.finish(length, |output, to| {
             pieces.into_iter().map(|piece| output.push(to, piece)).sum()
-        })
+        })))
     }
 
     /// Finishes the response to a HEAD request without stating the length of the body. RFC 9110,
@@ -197,11 +186,15 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         let Reply { mut to, output, status, mode: ResponseMode { persistence, .. } } = self;
         output.write_head(status, persistence, length);
         output.flush_batch(&mut to);
-        Answered::with(status, 0, persistence)
+        Answered(Outcome::Finished(Finished { status, body: 0, persistence }))
     }
 
     /// Finishes the response with a line of text that states the status.
     pub fn error<V>(self, status: Status) -> Answered<V> {
+        Answered(Outcome::Finished(self.write_error(status)))
+    }
+
+    pub(super) fn write_error(self, status: Status) -> Finished {
         let mut page = [0; 64];
         let mut rest = &mut page[..];
         let written = writeln!(rest, "{} {}", status.code(), status.reason());
@@ -209,7 +202,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         let length = 64 - rest.len();
         self.status(status)
             .fields(b"Content-Type: text/plain; charset=utf-8\r\n")
-            .send(&page[..length])
+            .write(Outgoing::from(&page[..length]))
     }
 
     /// The details that the connection's [transport](sluicegate_reactor::transport) has about the
@@ -260,20 +253,25 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self.output.clock.second()
     }
 
+    #[inline]
+    fn write(self, body: Outgoing<'_>) -> Finished {
+        self.finish(body.len(), |output, to| output.push(to, body))
+    }
+
     /// Finishes the response with a body of this length. `push` queues it and returns how many
     /// bytes were queued.
     #[inline]
-    fn finish<V>(
+    fn finish(
         self,
         length: u64,
         push: impl FnOnce(&mut Output, &mut Destination<'_, '_>) -> u64,
-    ) -> Answered<V> {
+    ) -> Finished {
         let Reply { mut to, output, status, mode: ResponseMode { persistence, head_only, .. } } =
             self;
         let has_content = !status.forbids_content();
         output.write_head(status, persistence, Some(if has_content { length } else { 0 }));
         let sent = if has_content && !head_only { push(output, &mut to) } else { 0 };
         output.flush_batch(&mut to);
-        Answered::with(status, sent, persistence)
+        Finished { status, body: sent, persistence }
     }
 }

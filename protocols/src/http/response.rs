@@ -21,38 +21,69 @@ pub(super) enum Persistence {
     Close,
     /// `Upgrade`: the connection changes its protocol.
     Upgrade,
-    /// Nothing yet: the response is not finished in the call.
-    Undecided,
 }
 
-/// What an unfinished response waits for.
-pub(super) enum Awaited {
+/// The result of a call to the service.
+#[derive(Debug)]
+pub(super) enum Outcome<V> {
+    Finished(Finished),
+    Waits(Awaited<V>),
+}
+
+/// A response that was finished in the call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Finished {
+    pub(super) status: Status,
+    /// Bytes of the body that were queued.
+    pub(super) body: u64,
+    pub(super) persistence: Persistence,
+}
+
+/// What a response waits for that was not finished in the call.
+#[derive(Debug)]
+pub(super) enum Awaited<V> {
     /// The owner of the [`Deferred`](super::Deferred).
     Response(Arc<PendingResponse>),
-    /// The same, or the owner of the [`Postponed`](super::Postponed): the request may be delivered
-    /// to the service again.
+    /// The owner of the [`Postponed`](super::Postponed): the request may be delivered to the
+    /// service again.
     Postponed(Arc<PendingResponse>),
-    /// The request body, which is received into this file.
-    File(NewFile),
-    /// The request body, of at most this many bytes.
-    Memory(usize),
-    /// The request body, in pieces.
-    Pieces,
-    /// The request body, a form.
-    Form(FormLimits),
+    /// The request body, for which the service has set this aside.
+    Body(BodyMode, V),
     /// Both at once: the owner of the [`Deferred`](super::Deferred), and the request body, in
     /// pieces or relayed to this connection.
-    ResponseAndBody(Arc<PendingResponse>, Option<ConnId>),
+    ResponseAndBody(Arc<PendingResponse>, Option<ConnId>, V),
 }
 
-impl Awaited {
+/// How the service receives a request body.
+#[derive(Debug)]
+pub(super) enum BodyMode {
+    /// In this file. Boxed, as the others are short.
+    File(Box<NewFile>),
+    /// In memory, at most this many bytes.
+    Memory(usize),
+    Pieces,
+    Form(FormLimits),
+}
+
+impl<V> Awaited<V> {
     /// The response that is finished after the call, if one is awaited.
     pub(super) fn response(&self) -> Option<&Arc<PendingResponse>> {
         match self {
             Awaited::Response(pending)
             | Awaited::Postponed(pending)
-            | Awaited::ResponseAndBody(pending, _) => Some(pending),
-            Awaited::File(_) | Awaited::Memory(_) | Awaited::Pieces | Awaited::Form(_) => None,
+            | Awaited::ResponseAndBody(pending, ..) => Some(pending),
+            Awaited::Body(..) => None,
+        }
+    }
+
+    pub(super) fn map<W>(self, change: impl FnOnce(V) -> W) -> Awaited<W> {
+        match self {
+            Awaited::Response(pending) => Awaited::Response(pending),
+            Awaited::Postponed(pending) => Awaited::Postponed(pending),
+            Awaited::Body(mode, state) => Awaited::Body(mode, change(state)),
+            Awaited::ResponseAndBody(pending, to, state) => {
+                Awaited::ResponseAndBody(pending, to, change(state))
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use sluicegate_reactor::fs::{Committed, ConditionFailed, NewFile, is_out_of_desc
 
 use super::multipart::FormLimits;
 use super::reply::{Answered, Reply};
-use super::response::Awaited;
+use super::response::{Awaited, BodyMode};
 use super::status::Status;
 use crate::warnings::Warnings;
 
@@ -66,7 +66,7 @@ impl Reply<'_, '_> {
     /// }
     /// ```
     pub fn read<V>(self, limit: usize, state: V) -> Answered<V> {
-        self.ask_for(Awaited::Memory(limit), state)
+        self.ask_for(BodyMode::Memory(limit), state)
     }
 
     /// Passes the request body in pieces to [`Service::on_piece`](super::Service::on_piece) as they
@@ -83,7 +83,7 @@ impl Reply<'_, '_> {
     /// Limits and errors are the same as for [`read`](Reply::read), except that there is no `limit`
     /// argument.
     pub fn read_pieces<V>(self, state: V) -> Answered<V> {
-        self.ask_for(Awaited::Pieces, state)
+        self.ask_for(BodyMode::Pieces, state)
     }
 
     /// Receives the request body into a file, as
@@ -160,7 +160,7 @@ impl Reply<'_, '_> {
     /// }
     /// ```
     pub fn save<V>(self, file: NewFile, state: V) -> Answered<V> {
-        self.ask_for(Awaited::File(file), state)
+        self.ask_for(BodyMode::File(Box::new(file)), state)
     }
 
     /// Receives a form in the format `multipart/form-data` (RFC 7578), such as one with files that
@@ -227,16 +227,14 @@ impl Reply<'_, '_> {
     /// }
     /// ```
     pub fn read_form<V>(self, limits: FormLimits, state: V) -> Answered<V> {
-        self.ask_for(Awaited::Form(limits), state)
+        self.ask_for(BodyMode::Form(limits), state)
     }
 
-    fn ask_for<V>(mut self, body: Awaited, state: V) -> Answered<V> {
-        if !self.output.has_body {
-            self.to.log_misuse("a service requested a body that has already been handled");
+    fn ask_for<V>(mut self, mode: BodyMode, state: V) -> Answered<V> {
+        if !self.to.can_take_body() {
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
-        self.output.awaited = Some(body);
-        Answered::later(Some(state))
+        Answered::waits(Awaited::Body(mode, state))
     }
 
     /// Finishes the response to a request whose body the service asked to [save](Reply::save): 201

@@ -6,7 +6,7 @@ use sluicegate_reactor::{ConnId, Outgoing, Sent, Turn};
 
 use super::framed::FramedBody;
 use super::reply::{Answered, Reply};
-use super::response::{PendingResponse, Persistence, QueuedResponse};
+use super::response::{Awaited, PendingResponse, Persistence, QueuedResponse};
 use super::status::Status;
 use super::writer::{Own, write_interim};
 
@@ -134,13 +134,13 @@ impl Reply<'_, '_> {
         let length = if forbidden && !mode.head_only { Some(0) } else { length };
         output.write_head(status, mode.persistence, length);
         output.flush_to(&mut to);
-        let pending = output.await_response(mode);
+        let pending = to.pending(mode);
         let (connection, persistence) = (to.connection(), mode.persistence);
         let peer = to.turn().peer(connection);
         pending.start_stream(status, peer.sent() + peer.pending());
-        let stream = ResponseStream { connection, pending, body, persistence };
+        let stream = ResponseStream { connection, pending: pending.clone(), body, persistence };
         then(stream, to.turn());
-        Answered::later(None)
+        Answered::waits(Awaited::Response(pending))
     }
 
     /// Sends an interim response before the final one, such as 103 (Early Hints). HTTP/1.0 clients

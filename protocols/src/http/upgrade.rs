@@ -87,7 +87,7 @@ impl Reply<'_, '_> {
         session: H::Session,
     ) -> Answered<V> {
         let mut reply = self.header("Upgrade", protocol).status(Status::SWITCHING_PROTOCOLS);
-        let Destination::Current(cx) = &mut reply.to else {
+        let (Destination::Call(cx) | Destination::Current(cx)) = &mut reply.to else {
             let what = format_args!("a deferred response cannot upgrade to {protocol}");
             reply.to.log_misuse(what);
             return reply.error(Status::INTERNAL_SERVER_ERROR);
