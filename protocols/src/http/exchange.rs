@@ -92,14 +92,21 @@ impl<S: Service> Http<S> {
             Arrived::Head(input) => {
                 let mode = aftermath.mode(&request);
                 let reply = Reply::new(Destination::Call(cx), &mut self.output, mode);
-                match self.service.call(&request, reply).0 {
-                    Outcome::Waits(Awaited::Body(mode, state)) => {
+                let outcome = self.service.call(&request, reply).0;
+                if let Outcome::Waits(awaited) = &outcome
+                    && awaited.is_last()
+                {
+                    session.is_closing = true;
+                    (aftermath.close, aftermath.is_last) = (true, true);
+                }
+                match outcome {
+                    Outcome::Waits(Awaited::Body { mode, state, is_last }) => {
                         if let Some(body) = Self::take_body(cx, &request, &mode, input) {
                             aftermath = self.aftermath_of_body(session, &request, &body);
                             session.finish_request(aftermath.skip);
                             self.deliver_body(cx, &request, aftermath, (body, state))
                         } else {
-                            Outcome::Waits(Awaited::Body(mode, state))
+                            Outcome::Waits(Awaited::Body { mode, state, is_last })
                         }
                     }
                     outcome => outcome,
@@ -191,7 +198,7 @@ impl<S: Service> Http<S> {
             in_flight.note_pending(head, request);
         }
         match awaited {
-            Awaited::Body(mode, state) => {
+            Awaited::Body { mode, state, .. } => {
                 let body = RequestBody::start(cx, head, request, (mode, state))?;
                 self.send_continue(request);
                 session.receive_body(cx, body, &self.limits);

@@ -180,7 +180,10 @@ impl Destination<'_, '_> {
     pub(super) fn pending(&self, mode: ResponseMode) -> Arc<PendingResponse> {
         match self {
             Destination::Call(_) | Destination::Current(_) => Arc::new(PendingResponse::new(mode)),
-            Destination::Deferred(.., pending) => Arc::clone(pending),
+            Destination::Deferred(.., pending) => {
+                pending.note_mode(mode);
+                Arc::clone(pending)
+            }
         }
     }
 

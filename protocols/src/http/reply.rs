@@ -138,9 +138,9 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self
     }
 
-    /// Closes the connection after this response.
+    /// Closes the connection after this response, also if that is finished later.
     pub fn close(mut self) -> Self {
-        self.mode.persistence = Persistence::Close;
+        (self.mode.persistence, self.mode.after_body) = (Persistence::Close, Persistence::Close);
         self
     }
 

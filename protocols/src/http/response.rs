@@ -47,8 +47,8 @@ pub(super) enum Awaited<V> {
     /// The owner of the [`Postponed`](super::Postponed): the request may be delivered to the
     /// service again.
     Postponed(Arc<PendingResponse>),
-    /// The request body, for which the service has set this aside.
-    Body(BodyMode, V),
+    /// The request body, for which the service has set this state aside.
+    Body { mode: BodyMode, state: V, is_last: bool },
     /// Both at once: the owner of the [`Deferred`](super::Deferred), and the request body, in
     /// pieces or relayed to this connection.
     ResponseAndBody(Arc<PendingResponse>, Option<ConnId>, V),
@@ -72,7 +72,20 @@ impl<V> Awaited<V> {
             Awaited::Response(pending)
             | Awaited::Postponed(pending)
             | Awaited::ResponseAndBody(pending, ..) => Some(pending),
-            Awaited::Body(..) => None,
+            Awaited::Body { .. } => None,
+        }
+    }
+
+    /// Whether the connection closes after the response, even if the whole request body is
+    /// received.
+    pub(super) fn is_last(&self) -> bool {
+        match self {
+            Awaited::Response(pending)
+            | Awaited::Postponed(pending)
+            | Awaited::ResponseAndBody(pending, ..) => {
+                pending.mode.after_body == Persistence::Close
+            }
+            Awaited::Body { is_last, .. } => *is_last,
         }
     }
 
@@ -80,7 +93,9 @@ impl<V> Awaited<V> {
         match self {
             Awaited::Response(pending) => Awaited::Response(pending),
             Awaited::Postponed(pending) => Awaited::Postponed(pending),
-            Awaited::Body(mode, state) => Awaited::Body(mode, change(state)),
+            Awaited::Body { mode, state, is_last } => {
+                Awaited::Body { mode, state: change(state), is_last }
+            }
             Awaited::ResponseAndBody(pending, to, state) => {
                 Awaited::ResponseAndBody(pending, to, change(state))
             }
@@ -106,6 +121,8 @@ pub(super) struct PendingResponse {
     pub(super) mode: ResponseMode,
     /// Whether the whole request body was received.
     is_body_read: AtomicBool,
+    /// Whether the service closes the connection, although the mode says nothing of that.
+    is_last: AtomicBool,
     /// The thread of the reactor that has received the request.
     thread: ThreadId,
     /// Set once the head has been sent, after which the response can only continue.
@@ -163,6 +180,7 @@ impl PendingResponse {
         PendingResponse {
             mode,
             is_body_read: AtomicBool::new(false),
+            is_last: AtomicBool::new(false),
             thread: thread::current().id(),
             stream: OnceLock::new(),
             finished: OnceLock::new(),
@@ -175,11 +193,21 @@ impl PendingResponse {
         self.is_body_read.store(true, Ordering::Relaxed);
     }
 
+    /// Notes that the response is deferred again in this mode.
+    pub(super) fn note_mode(&self, mode: ResponseMode) {
+        if mode.after_body == Persistence::Close {
+            self.is_last.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The mode of a response that begins now.
     pub(super) fn mode_now(&self) -> ResponseMode {
         let mut mode = self.mode;
         if self.is_body_read.load(Ordering::Relaxed) {
             mode.persistence = mode.after_body;
+        }
+        if self.is_last.load(Ordering::Relaxed) {
+            (mode.persistence, mode.after_body) = (Persistence::Close, Persistence::Close);
         }
         mode
     }

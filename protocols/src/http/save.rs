@@ -8,7 +8,7 @@ use sluicegate_reactor::fs::{Committed, ConditionFailed, NewFile, is_out_of_desc
 
 use super::multipart::FormLimits;
 use super::reply::{Answered, Reply};
-use super::response::{Awaited, BodyMode};
+use super::response::{Awaited, BodyMode, Persistence};
 use super::status::Status;
 use crate::warnings::Warnings;
 
@@ -234,7 +234,8 @@ impl Reply<'_, '_> {
         if !self.to.can_take_body() {
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
-        Answered::waits(Awaited::Body(mode, state))
+        let is_last = self.mode.after_body == Persistence::Close;
+        Answered::waits(Awaited::Body { mode, state, is_last })
     }
 
     /// Finishes the response to a request whose body the service asked to [save](Reply::save): 201

@@ -5,6 +5,7 @@
 
 mod any_input;
 mod bodies;
+mod close;
 mod connection;
 mod deferred;
 mod early;
