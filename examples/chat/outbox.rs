@@ -32,9 +32,9 @@ impl Outbox {
     pub(crate) fn post(&self, to: Arc<Vec<ConnId>>, text: Bytes) {
         let delivery = Delivery { to: Some(to), text };
         if self.tell_loss()
-            && let Err(error @ PostError::Full(_)) = self.mailbox.post(delivery)
+            && let Err(PostError::Full(_)) = self.mailbox.post(delivery)
         {
-            log::warn!("messages of the chat are lost: {error}");
+            log::warn!("messages of the chat are lost: the mailbox of a thread is full");
             self.has_lost.set(true);
         }
     }

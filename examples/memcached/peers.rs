@@ -153,7 +153,7 @@ impl Peers {
         match self.handles[peer].post(Message::Batch(full)) {
             // The next flush tries again, that of the tick at the latest.
             Err(PostError::Full(Message::Batch(refused))) => self.batches[peer] = refused,
-            Err(PostError::Stopped(Message::Batch(refused))) => {
+            Err(PostError::Disconnected(Message::Batch(refused))) => {
                 for Request { to: (connection, _), .. } in refused.requests {
                     cx.peer(connection).abort();
                 }

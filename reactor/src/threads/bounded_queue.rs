@@ -4,53 +4,14 @@
 //! dropped or handled under the lock.
 
 use std::collections::VecDeque;
-use std::error::Error;
-use std::fmt;
 use std::sync::PoisonError;
+use std::sync::mpsc::TrySendError as PostError;
 
 use crate::threads::doorbell::Doorbell;
 use crate::threads::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 #[cfg(all(test, not(loom)))]
 mod tests;
-
-/// Why a message was refused. Contains the message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum PostError<M> {
-    /// The mailbox is full: the reactor cannot keep up. Post again later, or drop the message.
-    Full(M),
-    /// The reactor has stopped, or the mailbox was dropped.
-    Stopped(M),
-}
-
-impl<M> PostError<M> {
-    /// The message.
-    pub fn into_inner(self) -> M {
-        match self {
-            PostError::Full(message) | PostError::Stopped(message) => message,
-        }
-    }
-}
-
-impl<M> fmt::Debug for PostError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            PostError::Full(_) => "Full(..)",
-            PostError::Stopped(_) => "Stopped(..)",
-        })
-    }
-}
-
-impl<M> fmt::Display for PostError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            PostError::Full(_) => "mailbox is full",
-            PostError::Stopped(_) => "the reactor has stopped, or the mailbox was dropped",
-        })
-    }
-}
-
-impl<M> Error for PostError<M> {}
 
 pub(crate) struct BoundedQueue<T> {
     inner: Mutex<Inner<T>>,
@@ -94,7 +55,7 @@ impl<T> BoundedQueue<T> {
 
     fn push(&self, mut inner: MutexGuard<'_, Inner<T>>, item: T) -> Result<(), PostError<T>> {
         if inner.closed {
-            return Err(PostError::Stopped(item));
+            return Err(PostError::Disconnected(item));
         }
         if inner.items.len() >= self.capacity {
             return Err(PostError::Full(item));

@@ -3,7 +3,7 @@
 use std::os::fd::{IntoRawFd, OwnedFd};
 
 use crate::sys::{self, Fd};
-use crate::threads::handle::{Handle, Mailbox, MailboxLimits, mailbox_with};
+use crate::threads::handle::{Handle, Mailbox, MailboxLimits, PostError, mailbox_with};
 
 /// Most sockets that wait for one reactor. When the queues of all reactors are full, the first
 /// reactor pauses, and connections wait in the kernel.
@@ -33,7 +33,7 @@ impl Distributor {
             self.next = (self.next + 1) % self.reactors.len();
             match reactor.post(socket) {
                 Ok(()) => return Ok(()),
-                Err(refused) => socket = refused.into_inner(),
+                Err(PostError::Full(it) | PostError::Disconnected(it)) => socket = it,
             }
         }
         Err(socket.into_raw_fd())

@@ -40,7 +40,7 @@
 //! reactor.run()?;
 //! assert!(thread.join().unwrap().is_ok());
 //! assert_eq!(reactor.handler(jobs).done, 6);
-//! assert!(matches!(handle.post(4), Err(PostError::Stopped(4))));
+//! assert!(matches!(handle.post(4), Err(PostError::Disconnected(4))));
 //! # Ok(())
 //! # }
 //! ```
@@ -57,8 +57,13 @@ use std::fmt;
 
 use crate::core::type_name;
 use crate::threads::bounded_queue::BoundedQueue;
-pub use crate::threads::bounded_queue::PostError;
 use crate::threads::sync::Arc;
+
+/// Why a message was refused. `Full`: the reactor cannot keep up; post again later, or drop the
+/// message. `Disconnected`: the reactor has stopped, or the mailbox was dropped. Both contain the
+/// message.
+#[doc(inline)]
+pub use std::sync::mpsc::TrySendError as PostError;
 
 /// The limits of a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +147,7 @@ impl<M> Handle<M> {
     /// the handler.
     ///
     /// # Errors
-    /// [`PostError::Full`] if the mailbox is full, [`PostError::Stopped`] if its reactor has
+    /// [`PostError::Full`] if the mailbox is full, [`PostError::Disconnected`] if its reactor has
     /// stopped or its [`Mailbox`] was dropped. Both return the message.
     pub fn post(&self, message: M) -> Result<(), PostError<M>> {
         self.0.post(message)

@@ -168,7 +168,9 @@ fn a_message_is_handled_or_dropped_or_refused_when_the_reactor_stops() {
                 let (mailbox, refused) = (mailbox.clone(), refused.clone());
                 thread::spawn(move || match mailbox.post(message) {
                     Ok(()) => {}
-                    Err(PostError::Stopped(_)) => drop(refused.fetch_add(1, Ordering::Relaxed)),
+                    Err(PostError::Disconnected(_)) => {
+                        drop(refused.fetch_add(1, Ordering::Relaxed))
+                    }
                     Err(PostError::Full(_)) => panic!("there is room"),
                 })
             })
@@ -180,7 +182,7 @@ fn a_message_is_handled_or_dropped_or_refused_when_the_reactor_stops() {
         }
         assert_eq!(handled + dropped + refused.load(Ordering::Relaxed), 2);
         assert!(mailbox.is_empty(), "nothing comes after the end");
-        assert!(matches!(mailbox.post(3), Err(PostError::Stopped(3))));
+        assert!(matches!(mailbox.post(3), Err(PostError::Disconnected(3))));
     });
 }
 
@@ -208,6 +210,6 @@ fn a_sender_that_waits_for_room_learns_that_the_mailbox_is_closed() {
         let other = mailbox.clone();
         let sender = thread::spawn(move || other.post_when_there_is_room(2));
         assert_eq!(mailbox.close(), [1]);
-        assert!(matches!(sender.join().unwrap(), Err(PostError::Stopped(2))));
+        assert!(matches!(sender.join().unwrap(), Err(PostError::Disconnected(2))));
     });
 }

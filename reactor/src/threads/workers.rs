@@ -188,7 +188,7 @@ impl Workers {
         // A pool that a reactor has replaced or left ends when its disk jobs are done.
         let pool_in_use = (kind == JobKind::DiskJob).then(|| self.clone());
         let run = move || {
-            if let Err(PostError::Stopped(_)) = reply.0.post_when_there_is_room(run(job)) {
+            if let Err(PostError::Disconnected(_)) = reply.0.post_when_there_is_room(run(job)) {
                 log::debug!("dropped the result of a worker's job: its reactor has stopped");
             }
             drop(pool_in_use);

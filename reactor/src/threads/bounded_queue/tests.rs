@@ -60,7 +60,7 @@ fn a_thread_that_waits_for_room_posts_when_the_reactor_takes_messages() {
 fn a_thread_that_waits_for_room_gets_its_message_back_when_the_mailbox_is_dropped() {
     let (_handle, mailbox, result) = full();
     drop(mailbox);
-    assert_eq!(result.recv_timeout(NEVER), Ok(Err(PostError::Stopped(2))));
+    assert_eq!(result.recv_timeout(NEVER), Ok(Err(PostError::Disconnected(2))));
 }
 
 #[test]
