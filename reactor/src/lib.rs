@@ -88,7 +88,6 @@ pub use crate::core::{
     Sent, Target, Timeout,
 };
 pub use crate::handler::{Context, Handler, Input, Payload, Peer, Receive, Sessions, Turn};
-pub use crate::inbound::TooLarge;
 pub use crate::listen::{Listen, ListenerId, WhenFull, activation};
 pub use crate::outbound::Outgoing;
 pub use crate::server::{Server, ServerListener, ServerOptions, Shard, Spread};

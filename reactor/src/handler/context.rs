@@ -8,7 +8,7 @@ use super::{HandOver, Handler, Peer, Turn};
 use crate::core::transport::Transport;
 use crate::core::{ConnId, Core, Endpoints, HandlerId, Limits, Sent, Strategy};
 use crate::fs::{NewFile, WhenWhole};
-use crate::inbound::{self, TooLarge};
+use crate::inbound;
 use crate::outbound::{self, Outgoing};
 use crate::sys::Address;
 
@@ -136,9 +136,10 @@ impl<'a> Context<'a> {
     /// ```
     ///
     /// # Errors
-    /// [`TooLarge`] if `count` exceeds [`Limits::receive_exact`]. Nothing changes in that case: the
-    /// next bytes go to [`on_data`](crate::Handler::on_data), or to the pending request.
-    pub fn receive_exact(&mut self, count: usize) -> Result<(), TooLarge> {
+    /// `ErrorKind::InvalidInput` if `count` exceeds [`Limits::receive_exact`]. Nothing changes in
+    /// that case: the next bytes go to [`on_data`](crate::Handler::on_data), or to the pending
+    /// request.
+    pub fn receive_exact(&mut self, count: usize) -> io::Result<()> {
         inbound::expect(&mut self.peer.turn.core, self.index, count)
     }
 

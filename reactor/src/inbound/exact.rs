@@ -5,8 +5,7 @@
 //! own buffer and stays there.
 
 use std::collections::TryReserveError;
-use std::error::Error;
-use std::{fmt, io};
+use std::io;
 
 use super::{Arrival, low_water, note, receive_shared, set_strategy};
 use crate::core::{Chunk, Core, Exact, Flags, LowWater, Strategy};
@@ -16,30 +15,13 @@ use crate::transport;
 /// the next long message has to be copied (benches/README.md).
 const AFTER_DIRECT: usize = 4 << 10;
 
-/// A request for more bytes than [`Limits::receive_exact`](crate::Limits::receive_exact) allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLarge {
-    /// How many bytes were requested.
-    pub count: usize,
-    /// The limit.
-    pub limit: usize,
-}
-
-impl fmt::Display for TooLarge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TooLarge { count, limit } = self;
-        write!(f, "cannot receive {count} bytes in one piece: the limit is {limit}")
-    }
-}
-
-impl Error for TooLarge {}
-
 /// Makes a request. The quick path is for a request that follows another, message after message.
-pub(crate) fn expect(core: &mut Core, index: u32, count: usize) -> Result<(), TooLarge> {
+pub(crate) fn expect(core: &mut Core, index: u32, count: usize) -> io::Result<()> {
     let (c, group) = core.pair(index);
     let limit = group.limits.receive_exact;
     if count > limit {
-        return Err(TooLarge { count, limit });
+        let text = format!("cannot receive {count} bytes in one piece: the limit is {limit}");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     let strategy = Strategy::Exact(Exact::new(count));
     match &mut c.special {

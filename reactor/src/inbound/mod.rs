@@ -31,7 +31,6 @@ mod stream;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 
-pub use exact::TooLarge;
 pub(crate) use exact::{expect, note_direct};
 pub(crate) use file::{receive_file, stop_saving};
 pub(crate) use low_water::{look_below, lower};
