@@ -62,7 +62,7 @@ pub(crate) use limits::Quantum;
 pub use limits::{ColdFiles, Limits};
 pub(crate) use meter::{Bucket, Direction, Meter};
 pub use observer::{Observed, Observer};
-pub(crate) use per_address::{ClientNet, PerAddress};
+pub(crate) use per_address::PerAddress;
 pub(crate) use pipe::Pipe;
 pub(crate) use pool::{Chunk, MOVED_UNREAD, Pool, Spares};
 pub(crate) use queue::{Queue, Segment};

@@ -28,23 +28,14 @@ impl Address {
     }
 }
 
-/// The key of a client: its [network](Address::client_network).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct ClientNet(IpAddr);
-
-impl ClientNet {
-    pub(crate) fn of(address: &Address) -> Option<ClientNet> {
-        address.client_network().map(ClientNet)
-    }
-}
-
-/// How many connections of one listener each client has. The hashes are keyed at random, so that
+/// How many connections of one listener each client has, by its
+/// [network](Address::client_network). The hashes are keyed at random, so that
 /// clients cannot choose addresses that collide.
 pub(crate) struct PerAddress {
     pub(crate) most: u32,
-    open: HashMap<ClientNet, u32>,
+    open: HashMap<IpAddr, u32>,
     /// The client of each connection: when it closes, its socket may not know the peer any more.
-    clients: HashMap<u32, ClientNet>,
+    clients: HashMap<u32, IpAddr>,
 }
 
 impl PerAddress {
@@ -52,12 +43,12 @@ impl PerAddress {
         PerAddress { most, open: HashMap::new(), clients: HashMap::new() }
     }
 
-    pub(crate) fn has_room(&self, client: ClientNet) -> bool {
+    pub(crate) fn has_room(&self, client: IpAddr) -> bool {
         self.open.get(&client).copied().unwrap_or(0) < self.most
     }
 
     /// Counts a connection.
-    pub(crate) fn enter(&mut self, index: u32, client: ClientNet) {
+    pub(crate) fn enter(&mut self, index: u32, client: IpAddr) {
         *self.open.entry(client).or_default() += 1;
         self.clients.insert(index, client);
     }
@@ -78,8 +69,9 @@ impl PerAddress {
 mod tests {
     use super::*;
 
-    fn net(address: &str) -> ClientNet {
-        ClientNet::of(&std::net::SocketAddr::new(address.parse().unwrap(), 0).into()).unwrap()
+    fn net(address: &str) -> IpAddr {
+        let address = Address::from(std::net::SocketAddr::new(address.parse().unwrap(), 0));
+        address.client_network().unwrap()
     }
 
     #[test]

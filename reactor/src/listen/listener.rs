@@ -1,12 +1,13 @@
 //! Accepting connections, within limits.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::shed::IdleSearch;
 use super::{Listen, Origin, WhenFull};
 use crate::core::transport::Transport;
-use crate::core::{Bucket, ClientNet, Core, Flags, Group, PerAddress, TICK};
+use crate::core::{Bucket, Core, Flags, Group, PerAddress, TICK};
 use crate::sys::{Address, Fd, Kernel, Ready};
 use crate::threads::distribute::Distributor;
 use crate::threads::handle::Mailbox;
@@ -264,7 +265,7 @@ impl Listener {
     }
 
     /// The counter of the limit that refuses a new connection, if one does.
-    fn refusal<'a>(&self, group: &'a mut Group, client: Option<ClientNet>) -> Option<&'a mut u64> {
+    fn refusal<'a>(&self, group: &'a mut Group, client: Option<IpAddr>) -> Option<&'a mut u64> {
         let Listen { when_full, max_handshakes, transport, .. } = &self.options;
         let has_too_many = |clients: &PerAddress| client.is_some_and(|it| !clients.has_room(it));
         if *when_full == WhenFull::Refuse && group.is_full() {
@@ -300,10 +301,10 @@ impl Listener {
 
     /// The client to count it for, if clients are limited. A connection that is already reset has
     /// no address any more and is not counted.
-    fn client_of(&self, socket: Fd, core: &Core) -> Option<ClientNet> {
+    fn client_of(&self, socket: Fd, core: &Core) -> Option<IpAddr> {
         core.groups[self.group as usize].per_address.as_ref()?;
         let address = core.kernel.peer_address(socket).ok()?;
-        ClientNet::of(&address)
+        address.client_network()
     }
 
     /// Pauses accepting, and logs the cause at most once a second.

@@ -1,7 +1,7 @@
 //! Changing the limits of an open listener.
 
 use super::Listen;
-use crate::core::{ClientNet, Core, Direction, PerAddress, Phase};
+use crate::core::{Core, Direction, PerAddress, Phase};
 use crate::time::{deadlines, rates};
 
 /// Changes the limits of a group, also for the connections that are open.
@@ -37,7 +37,7 @@ fn limit_clients(core: &mut Core, group: u16, members: &[u32], most: Option<u32>
         let mut all = Box::new(PerAddress::new(most));
         for index in members {
             let address = core.kernel.peer_address(core[*index].socket);
-            if let Some(client) = address.ok().and_then(|address| ClientNet::of(&address)) {
+            if let Some(client) = address.ok().and_then(|address| address.client_network()) {
                 all.enter(*index, client);
             }
         }
