@@ -226,17 +226,20 @@ impl Listener {
                 return;
             }
         }
+        let asks = group.per_address.is_some() || self.options.transport.is_some();
         if core.is_memory_short() {
             self.retry_at = core.now + TICK;
         }
-        let client = self.client_of(socket, core);
+        // A connection that is already reset has no address any more. It is not counted.
+        let peer = asks.then(|| core.kernel.peer_address(socket).ok()).flatten();
+        let client = peer.as_ref().and_then(Address::client_network);
         let group = &mut core.groups[self.group as usize];
         group.ledger.accepted += 1;
         if let Some(refused) = self.refusal(group, client) {
             *refused += 1;
             return self.refuse(socket, core);
         }
-        let Some(transport) = self.transport_of(socket, core) else {
+        let Some(transport) = self.transport_of(peer) else {
             return self.refuse(socket, core);
         };
         let flags = if self.address.is_unix() { Flags::STOPS_SHORT } else { Flags::default() };
@@ -289,22 +292,13 @@ impl Listener {
     /// Makes the transport of a new connection, if it is to have one. `None` if the connection is to
     /// be refused.
     #[expect(clippy::option_option, reason = "a connection may be refused, or need no transport")]
-    fn transport_of(&self, socket: Fd, core: &Core) -> Option<Option<Box<dyn Transport>>> {
+    fn transport_of(&self, peer: Option<Address>) -> Option<Option<Box<dyn Transport>>> {
         let Some(factory) = &self.options.transport else { return Some(None) };
-        // A connection that is already reset has no address any more.
-        let peer = core.kernel.peer_address(socket).ok()?;
+        let peer = peer?;
         let refused = |error: &_| {
             log::debug!("refused a connection from {peer} at {}: {error}", self.address);
         };
         factory.make(&peer).inspect_err(refused).ok()
-    }
-
-    /// The client to count it for, if clients are limited. A connection that is already reset has
-    /// no address any more and is not counted.
-    fn client_of(&self, socket: Fd, core: &Core) -> Option<IpAddr> {
-        core.groups[self.group as usize].per_address.as_ref()?;
-        let address = core.kernel.peer_address(socket).ok()?;
-        address.client_network()
     }
 
     /// Pauses accepting, and logs the cause at most once a second.
