@@ -12,7 +12,7 @@ use super::item::{Blob, END};
 use super::peers::{Message, Peers, Task};
 use super::statistics;
 use super::store::Store;
-use super::waiting::{Complete, Gathered, Spare, Waiting};
+use super::waiting::{Complete, Gathered, LONGEST_SPARE, Spare, Waiting};
 
 /// The longest line: a `get` of tens of thousands of keys. A client can make the server keep as
 /// much with a value.
@@ -356,7 +356,10 @@ impl LineHandler for Memcached {
             Ok(command) if !command.is_silent() => self.cache.reply.push(BAD_BLOCK),
             _ => {}
         }
-        session.line = line;
+        // A line can be long, and nothing may follow it.
+        if line.capacity() <= LONGEST_SPARE {
+            session.line = line;
+        }
         self.emit(cx, session);
         self.settle(cx, session);
     }

@@ -111,6 +111,19 @@ fn row_12_what_was_flushed_never_comes_back() {
 }
 
 #[test]
+fn row_12_a_long_line_is_not_kept_behind_its_value() {
+    let mut h = cache();
+    let client = h.open();
+    let spaces = " ".repeat(500_000);
+    // The harness has its buffers after that.
+    ask(&mut h, client, &format!("set a 0 0 1\nx\nget{spaces}a\n"));
+    let cost = measure(|| {
+        assert_eq!(ask(&mut h, client, &format!("set{spaces}a 0 0 1\nx\n")), "STORED\n");
+    });
+    assert!(cost.bytes_current < 10_000, "{cost:?}");
+}
+
+#[test]
 fn row_12_a_client_that_does_not_read_is_not_read_from() {
     let mut h = cache();
     let client = h.open();
