@@ -1,5 +1,7 @@
 //! Each direction ends by itself; when both have, the connection is over.
 
+use std::time::Duration;
+
 use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::{Limits, Sent};
 
@@ -88,4 +90,42 @@ fn a_client_that_has_ended_still_gets_its_answer() {
     assert_eq!(h.sent(client), "late answer");
     assert_eq!(h.state(client), State::Closed);
     assert_eq!(log(&mut h), ["0 open", "0 eof", "0 drain", "0 close Finished"]);
+}
+
+#[test]
+fn a_half_closed_relay_times_out_in_whichever_order_it_was_closed_and_begun() {
+    // The first connection is the source, the second one the destination, and the third one tells
+    // what to do with them.
+    let probe = || {
+        Probe::new(|cx, call, notes| match call {
+            Call::Data(input) => match input.take() {
+                b"relay" => cx.peer(notes.ids[0]).relay_to(notes.ids[1]),
+                _ => cx.peer(notes.ids[0]).shutdown(),
+            },
+            Call::Eof => {}
+            call => call.by_default(cx),
+        })
+    };
+    let half_closed = Some(Duration::from_secs(5));
+    for (steps, number) in [
+        (["relay", "shut down the source"], 0),
+        (["shut down the source", "relay"], 0),
+        (["relay", "end"], 1),
+        (["end", "relay"], 1),
+    ] {
+        let mut h = with_limits(probe(), Limits { idle: None, half_closed, ..Limits::default() });
+        let [_, destination, third] = [h.open(), h.open(), h.open()];
+        for step in steps {
+            h.advance(Duration::from_secs(10));
+            match step {
+                "end" => h.finish(destination),
+                step => h.feed(third, step),
+            }
+        }
+        log(&mut h);
+        h.advance(Duration::from_millis(4900));
+        assert!(log(&mut h).is_empty(), "{steps:?}");
+        h.advance(Duration::from_millis(200));
+        assert_eq!(log(&mut h)[0], format!("{number} timeout Idle"), "{steps:?}");
+    }
 }

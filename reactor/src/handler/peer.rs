@@ -65,7 +65,10 @@ impl Peer<'_> {
     /// Shuts down the sending side once the queue is empty (`SHUT_WR`); reading continues. Nothing
     /// more can be sent. The connection closes when the peer has shut down its sending side too.
     pub fn shutdown(&mut self) {
-        self.with(|core, index| core.set_and_schedule(index, Flags::OUTPUT_CLOSED));
+        self.with(|core, index| {
+            core.set_and_schedule(index, Flags::OUTPUT_CLOSED);
+            deadlines::note_half_closed(core, index);
+        });
     }
 
     /// Closes once the queue is empty. No more input is delivered. The descriptor lingers, within

@@ -20,6 +20,7 @@ use crate::core::transport::End;
 use crate::core::{Chunk, Core, Direction, Flags, Limits, MOVED_UNREAD, Strategy, is_passing};
 use crate::fs::{NotSaved, Saved};
 use crate::sys::AlignedBuffer;
+use crate::time::deadlines;
 use crate::transport;
 
 mod exact;
@@ -199,6 +200,7 @@ fn note_nothing(core: &mut Core, index: u32, error: Option<io::Error>) {
                 layer.end = Some(End::Cut);
             }
             core.end_input(index);
+            deadlines::note_half_closed(core, index);
         }
         Some(error) if is_passing(&error, Direction::Receive, &mut c.ready, &mut group.ledger) => {}
         Some(error) if c.layer().is_some() => transport::held_up(core, index, &error),

@@ -39,6 +39,7 @@ pub(crate) fn relay(core: &mut Core, index: u32, to: ConnId, count: Option<u64>)
     let me = core.id(index);
     let relay = Relay::new(to, count, core.limits(core[index].group));
     set_strategy(core, index, Strategy::Relay(relay));
+    deadlines::note_half_closed(core, index);
     // Without a destination, the next step ends the relay. An empty part needs none.
     if count == Some(0) || core.find(to).is_none_or(|c| c.phase > Phase::Open) {
         return;
@@ -50,6 +51,7 @@ pub(crate) fn relay(core: &mut Core, index: u32, to: ConnId, count: Option<u64>)
         core.set_and_schedule(earlier.index, Flags::REVISIT_INPUT);
     }
     core.special(to.index).feeder = Some(me);
+    deadlines::note_half_closed(core, to.index);
 }
 
 /// The connection that relays to the one at `index`, unless it is gone and another connection may
@@ -91,6 +93,7 @@ pub(crate) fn stop_relaying(core: &mut Core, index: u32) {
         special.strategy = Strategy::Stream;
         special.blocked = false;
         core.recycle_special(index);
+        deadlines::note_half_closed(core, index);
     }
 }
 
@@ -105,6 +108,7 @@ fn forget_source(core: &mut Core, index: u32) {
         core.set_and_schedule(index, Flags::FULL);
     }
     core.recycle_special(index);
+    deadlines::note_half_closed(core, index);
 }
 
 /// Lets the source of a part continue without its destination: its next step ends the relay.

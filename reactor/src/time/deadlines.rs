@@ -75,6 +75,14 @@ pub(crate) fn restart_idle(core: &mut Core, index: u32) {
     arm(core, index);
 }
 
+/// Called when a direction of a connection has ended, or it has become part of a relay. If it is one
+/// of [half-closed](Limits::half_closed) connections now, its shorter idle time begins.
+pub(crate) fn note_half_closed(core: &mut Core, index: u32) {
+    if core[index].is_half_closed_relay() {
+        restart_idle(core, index);
+    }
+}
+
 /// Makes sure that a connection's entry in the wheel expires no later than its first deadline.
 pub(crate) fn arm(core: &mut Core, index: u32) {
     let Some((due, _)) = first(core, &core[index]) else { return };

@@ -7,6 +7,7 @@ use super::{failed, send_owed};
 use crate::core::transport::{Control, End, Error, Keys, Layer, Offload, Output};
 use crate::core::{Core, Direction, Flags, Pool, is_passing};
 use crate::sys::{self, AlignedBuffer, Cipher, HeldUp, Kernel, KeyFor, Suite, TlsVersion};
+use crate::time::deadlines;
 
 /// Determines which TLS cipher suites the kernel supports, using connections over the loopback
 /// interface.
@@ -140,6 +141,7 @@ fn end(core: &mut Core, index: u32, end: End) {
     if let Some(layer) = c.layer() {
         layer.end = Some(end);
         core.end_input(index);
+        deadlines::note_half_closed(core, index);
     }
 }
 

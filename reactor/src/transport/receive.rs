@@ -6,6 +6,7 @@ use super::{failed, send_owed};
 use crate::core::transport::{End, Layer, Opened, State};
 use crate::core::{Chunk, Core, Direction, Pool, is_passing};
 use crate::sys::{AlignedBuffer, Ready};
+use crate::time::deadlines;
 
 /// Size of the buffer that bytes are received into before they are opened.
 pub(super) const WIRE: usize = 256 << 10;
@@ -69,6 +70,7 @@ fn end(core: &mut Core, index: u32) {
     }
     if layer.end.is_some() && !layer.handshaking {
         core.end_input(index);
+        deadlines::note_half_closed(core, index);
     }
     send_owed(core, index);
 }
