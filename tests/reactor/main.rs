@@ -27,6 +27,7 @@ mod log_lines;
 mod logged;
 mod memory_budget;
 mod messages;
+mod mischief;
 mod names;
 mod observing;
 mod opening;
