@@ -133,10 +133,10 @@ impl<S: Service> Handler for Http<S> {
         let is_streaming = session.stream().is_some();
         match &session.state {
             // The request will never be complete.
-            State::AwaitingResponse(awaited) if awaited.body.is_some() && is_streaming => {
+            State::AwaitingResponse(awaited) if awaited.receives_body() && is_streaming => {
                 cx.abort();
             }
-            State::AwaitingResponse(awaited) if awaited.body.is_none() => {
+            State::AwaitingResponse(awaited) if !awaited.receives_body() => {
                 session.is_closing = true;
                 if is_streaming {
                     let connection = cx.id();
@@ -367,14 +367,12 @@ impl<S: Service> Http<S> {
         session: &mut HttpSession<S::State>,
         input: &mut Input<'_>,
     ) -> Step {
-        let is_postponed = session.is_postponed();
-        let Some(left) = session.state.unread_body() else { return Step::Rest };
-        if *left == 0 || is_postponed {
+        let Some(left) = session.state.unread_body() else {
             // The next request waits for the deferred response, or the body until the service has
             // decided about it. It is not even received.
             cx.pause();
             return Step::Rest;
-        }
+        };
         let count = at_most(input.len(), *left);
         input.consume(count);
         *left -= count as u64;

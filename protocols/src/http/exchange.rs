@@ -18,7 +18,7 @@ use super::response::{
 };
 use super::server::Http;
 use super::service::Service;
-use super::session::HttpSession;
+use super::session::{HttpSession, Rest};
 use super::status::Status;
 
 /// The effect of a request on what follows its response.
@@ -208,10 +208,12 @@ impl<S: Service> Http<S> {
             }
             // The body is skipped if the response is complete already.
             Awaited::Response(pending) | Awaited::ResponseAndBody(pending, ..) => {
-                session.await_response(cx, skip, (pending, None), &self.limits, since);
+                let rest = Rest::Skipped(skip);
+                session.await_response(cx, (pending, since), rest, &self.limits);
             }
             Awaited::Postponed(pending) => {
-                session.await_response(cx, skip, (pending, Some(head)), &self.limits, since);
+                let rest = Rest::Postponed { head: head.into(), left: skip };
+                session.await_response(cx, (pending, since), rest, &self.limits);
             }
         }
         Ok(())
@@ -234,7 +236,7 @@ impl<S: Service> Http<S> {
         if !pending.has_begun() {
             self.send_continue(request);
         }
-        session.receive_body_of(cx, body, (pending, since), &self.limits);
+        session.await_response(cx, (pending, since), Rest::Received(body), &self.limits);
         if length == Some(0) {
             self.end_body(cx, session);
         }

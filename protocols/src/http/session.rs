@@ -54,16 +54,36 @@ pub(super) enum State<V> {
 
 /// A deferred response. Boxed, as few connections wait for one.
 pub(super) struct AwaitedResponse<V> {
-    /// How many bytes of the request body are still skipped.
-    left: u64,
-    /// The head of a request that may be delivered again. Until that is decided, nothing is
-    /// skipped.
-    postponed: Option<Box<[u8]>>,
-    /// The request body, if the service receives it while the response is deferred.
-    pub(super) body: Option<RequestBody<V>>,
     pub(super) pending: Arc<PendingResponse>,
     /// When it was first deferred or postponed.
     since: Duration,
+    rest: Rest<V>,
+}
+
+/// The rest of a request whose response is deferred.
+pub(super) enum Rest<V> {
+    /// It is skipped: this many bytes of the body.
+    Skipped(u64),
+    /// The request may be delivered again. If it is answered instead, `left` bytes of its body are
+    /// skipped then.
+    Postponed { head: Box<[u8]>, left: u64 },
+    /// The service receives the body in the meantime.
+    Received(RequestBody<V>),
+}
+
+impl<V> AwaitedResponse<V> {
+    /// Whether the service receives the request body in the meantime.
+    pub(super) fn receives_body(&self) -> bool {
+        matches!(self.rest, Rest::Received(_))
+    }
+
+    /// How many bytes of the body are still to come, if that is known.
+    fn left(&self) -> Option<u64> {
+        match &self.rest {
+            Rest::Skipped(left) | Rest::Postponed { left, .. } => Some(*left),
+            Rest::Received(body) => body.left(),
+        }
+    }
 }
 
 impl<V> State<V> {
@@ -77,13 +97,17 @@ impl<V> State<V> {
         if left == 0 { State::next_head() } else { State::SkippingBody { left } }
     }
 
-    /// How many bytes of a body that the service does not read may still be skipped.
+    /// How many bytes of a body that the service does not read are skipped now, if there are any.
     pub(super) fn unread_body(&mut self) -> Option<&mut u64> {
-        match self {
-            State::SkippingBody { left } => Some(left),
-            State::AwaitingResponse(awaited) => Some(&mut awaited.left),
-            State::Head { .. } | State::ReceivingBody(_) => None,
-        }
+        let left = match self {
+            State::SkippingBody { left } => left,
+            State::AwaitingResponse(awaited) => match &mut awaited.rest {
+                Rest::Skipped(left) => left,
+                Rest::Postponed { .. } | Rest::Received(_) => return None,
+            },
+            State::Head { .. } | State::ReceivingBody(_) => return None,
+        };
+        (*left > 0).then_some(left)
     }
 
     /// Whether the service receives what arrives now. Once a deferred response is complete, the rest
@@ -94,18 +118,22 @@ impl<V> State<V> {
             return matches!(self, State::ReceivingBody(_));
         };
         if awaited.pending.finished().is_some()
-            && let Some(left) = awaited.body.as_ref().and_then(RequestBody::left)
+            && awaited.receives_body()
+            && let Some(left) = awaited.left()
         {
-            (awaited.body, awaited.left) = (None, left);
+            awaited.rest = Rest::Skipped(left);
         }
-        awaited.body.is_some()
+        awaited.receives_body()
     }
 
     /// The request body that is being received.
     pub(super) fn body(&mut self) -> Option<&mut RequestBody<V>> {
         match self {
             State::ReceivingBody(body) => Some(body),
-            State::AwaitingResponse(awaited) => awaited.body.as_mut(),
+            State::AwaitingResponse(awaited) => match &mut awaited.rest {
+                Rest::Received(body) => Some(body),
+                Rest::Skipped(_) | Rest::Postponed { .. } => None,
+            },
             State::Head { .. } | State::SkippingBody { .. } => None,
         }
     }
@@ -199,59 +227,44 @@ impl<V> HttpSession<V> {
         }
     }
 
-    /// Waits for a deferred response, unless it is finished already. `postponed` is the head of a
-    /// request that may be delivered again, `since` when the request began to wait.
+    /// Waits for a deferred response, unless it is finished already. `since` is when the request
+    /// began to wait. While the service receives its body, the deadline is when the rate of that is
+    /// checked.
     #[cold]
     pub(super) fn await_response(
         &mut self,
         cx: &mut Context<'_>,
-        left: u64,
-        (pending, postponed): (Arc<PendingResponse>, Option<&[u8]>),
+        (pending, since): (Arc<PendingResponse>, Duration),
+        rest: Rest<V>,
         limits: &HttpLimits,
-        since: Duration,
     ) {
         self.deadline = Deadline::Set;
-        if pending.finished().is_none() && !pending.is_delivered_again() {
+        if let Rest::Received(_) = rest {
+            cx.set_deadline(Some(limits.head_timeout));
+        } else if pending.finished().is_none() && !pending.is_delivered_again() {
             cx.set_deadline(Some(limits.response_timeout));
         }
-        let postponed = postponed.map(Box::from);
-        let awaited = AwaitedResponse { left, postponed, body: None, pending, since };
+        let awaited = AwaitedResponse { pending, since, rest };
         self.state = State::AwaitingResponse(Box::new(awaited));
     }
 
     /// Whether the request may be delivered again.
     pub(super) fn is_postponed(&self) -> bool {
-        matches!(&self.state, State::AwaitingResponse(awaited) if awaited.postponed.is_some())
+        let State::AwaitingResponse(awaited) = &self.state else { return false };
+        matches!(awaited.rest, Rest::Postponed { .. })
     }
 
     /// Takes out the head of a request that must be delivered again. The bytes after it are
     /// received again.
     pub(super) fn take_postponed(&mut self, cx: &mut Context<'_>) -> Option<Box<[u8]>> {
         let State::AwaitingResponse(awaited) = &mut self.state else { return None };
+        let Rest::Postponed { head, .. } = &mut awaited.rest else { return None };
         if !awaited.pending.is_delivered_again() {
             return None;
         }
-        let head = awaited.postponed.take()?;
         self.deadline = Deadline::None;
         cx.resume();
-        Some(head)
-    }
-
-    /// Receives a request body while its response is deferred. Until it is complete, the deadline
-    /// is when its rate is checked.
-    #[cold]
-    pub(super) fn receive_body_of(
-        &mut self,
-        cx: &mut Context<'_>,
-        body: RequestBody<V>,
-        (pending, since): (Arc<PendingResponse>, Duration),
-        limits: &HttpLimits,
-    ) {
-        self.deadline = Deadline::Set;
-        cx.set_deadline(Some(limits.head_timeout));
-        let (left, postponed, body) = (0, None, Some(body));
-        let awaited = AwaitedResponse { left, postponed, body, pending, since };
-        self.state = State::AwaitingResponse(Box::new(awaited));
+        Some(std::mem::take(head))
     }
 
     /// Takes out the request body that was received while its response is deferred. From now on the
@@ -262,7 +275,13 @@ impl<V> HttpSession<V> {
         limits: &HttpLimits,
     ) -> Option<RequestBody<V>> {
         let State::AwaitingResponse(awaited) = &mut self.state else { return None };
-        let body = awaited.body.take()?;
+        let body = match std::mem::replace(&mut awaited.rest, Rest::Skipped(0)) {
+            Rest::Received(body) => body,
+            rest => {
+                awaited.rest = rest;
+                return None;
+            }
+        };
         awaited.pending.note_body_read();
         let is_finished = awaited.pending.finished().is_some();
         cx.set_deadline((!is_finished).then_some(limits.response_timeout));
@@ -294,7 +313,7 @@ impl<V> HttpSession<V> {
         self.deadline = Deadline::None;
         // The rest of a body that was being received is skipped. The connection is already closing
         // if its length is not known.
-        let left = awaited.body.as_ref().map_or(Some(awaited.left), RequestBody::left);
+        let left = awaited.left();
         self.state = State::after_request(left.unwrap_or(0));
         if left.is_none() || self.is_closing && cx.unread() == 0 {
             cx.close();
