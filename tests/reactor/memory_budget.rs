@@ -119,7 +119,7 @@ fn a_connection_that_is_aborted_is_named() {
     assert!(logged[0].starts_with("connections hold "), "{logged:?}");
     let (name, why) = logged[1].split_once(": ").expect("a name");
     assert!(name.starts_with("ConnId(1.") && name.contains(" from 127.0.0.1:"), "{logged:?}");
-    assert!(why.starts_with("aborted: it holds 1048576 bytes, most of all"), "{logged:?}");
+    assert!(why.starts_with("aborted: it holds 1048576 bytes, the most of all"), "{logged:?}");
 }
 
 #[test]

@@ -265,7 +265,7 @@ impl Connection {
     }
 
     /// Records that `on_drain` is being called.
-    pub(crate) fn drained(&mut self) {
+    pub(crate) fn note_drain(&mut self) {
         self.flags.clear(Flags::OWES_DRAIN);
         if self.outbound.is_none() {
             self.flags.clear(Flags::DRAIN_REQUESTED);

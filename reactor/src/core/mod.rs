@@ -1,7 +1,8 @@
 //! The data that all other modules work on: the connections, what they share, and the worklists.
 //!
-//! Nothing here calls a handler or touches a socket's bytes. Work still to do is recorded as a bit
-//! in the connection and an entry on a worklist; the [turn](crate::turn) acts on them.
+//! Nothing here calls a handler or touches a socket's bytes; observers and transports are called.
+//! Work still to do is recorded as a bit in the connection and an entry on a worklist; the
+//! [turn](crate::turn) acts on them.
 
 use std::cell::Cell;
 use std::io;
@@ -290,7 +291,7 @@ impl Core {
     }
 
     /// Registers a connected socket and gives it a slot. Does not arm its deadlines.
-    pub(crate) fn adopt(
+    pub(crate) fn register(
         &mut self,
         socket: Fd,
         group: u16,

@@ -61,13 +61,13 @@ impl Relay {
             Way::Copy { large } if sys::HAS_SPLICE && large >= limits.splice_after => {
                 self.way = Way::Splice { small: 0 };
             }
-            Way::Splice { small: SMALL_SPLICES.. } => self.copy(),
+            Way::Splice { small: SMALL_SPLICES.. } => self.use_memory(),
             _ => {}
         }
     }
 
     /// Goes on through memory.
-    pub(crate) fn copy(&mut self) {
+    pub(crate) fn use_memory(&mut self) {
         self.way = Way::Copy { large: 0 };
     }
 

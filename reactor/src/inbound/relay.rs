@@ -264,7 +264,7 @@ fn splice(core: &mut Core, index: u32, to: u32, most: usize) {
         Ok(pipe) => pipe,
         Err(error) => {
             if let Some(Strategy::Relay(relay)) = core[index].strategy() {
-                relay.copy();
+                relay.use_memory();
             }
             return pipe::note_missing(core, index, &error);
         }

@@ -75,7 +75,7 @@ impl Custody {
     }
 }
 
-/// What a socket has of the custody of its listener. Drop it before the socket is closed.
+/// A socket's share in the custody of its listener. Drop it before the socket is closed.
 pub(crate) struct Hold(pub(crate) Custody);
 
 /// Closes the copies: a socket is about to be closed, and so are the others. If a successor is

@@ -243,7 +243,7 @@ impl Listener {
             return self.refuse(socket, core);
         };
         let flags = if self.address.is_unix() { Flags::STOPS_SHORT } else { Flags::default() };
-        match core.adopt(socket, self.group, self.handler, flags) {
+        match core.register(socket, self.group, self.handler, flags) {
             Ok(id) => {
                 if let Some(transport) = transport {
                     transport::accepted(core, id.index, transport);

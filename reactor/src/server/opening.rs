@@ -22,10 +22,10 @@ impl Server {
     /// multi-threaded server of the same user, unless this server [takes over](Server::take_over)
     /// from it.
     ///
-    /// [`max_connections`](crate::Listen::max_connections),
-    /// [`accept_rate`](crate::Listen::accept_rate), [`send_rate`](crate::Listen::send_rate) and
-    /// [`receive_rate`](crate::Listen::receive_rate) are divided between the threads;
-    /// [`max_per_address`](crate::Listen::max_per_address) applies to each of them.
+    /// What [`Listen::share`](crate::Listen::share) divides is divided between the threads: the
+    /// maximum numbers of connections and of handshakes, and the rates of accepting, sending and
+    /// receiving. A thread that accepts for all of them has the whole rate of accepting.
+    /// [`max_per_address`](crate::Listen::max_per_address) applies to each thread.
     ///
     /// # Errors
     /// The same as those of [`Turn::listen`](crate::Turn::listen).

@@ -58,8 +58,9 @@
 //! | the waker watches | an `eventfd(2)` | a socket pair |
 //! | close-on-exec of the queue | set by the call that opens it | set by a second call |
 //!
-//! Outside of the selector, the systems differ in `MSG_MORE`, `SO_RCVLOWAT`, `accept4`, `sendfile`
-//! and `openat2`.
+//! Outside of the selector, only some systems have `MSG_MORE`, `MSG_NOSIGNAL`, `MSG_CMSG_CLOEXEC`,
+//! `SO_RCVLOWAT`, `SO_PEERCRED`, `accept4`, `splice`, `sendfile`, `RWF_NOWAIT`, `openat2`,
+//! `O_TMPFILE`, `fstatfs`, CPU affinity, TLS in the kernel and all [`TcpOptions`].
 //!
 //! With `--cfg sluicegate_libkqueue` the kqueue backend runs on Linux, over libkqueue, for tests
 //! (CONTRIBUTING.md). The library differs from a kernel in ways that `kqueue/libkqueue.rs` lists

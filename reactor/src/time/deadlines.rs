@@ -93,7 +93,7 @@ pub(crate) fn arm(core: &mut Core, index: u32) {
 }
 
 /// The deadline of a connection that has passed. If none has, the entry is armed again.
-pub(crate) fn passed(core: &mut Core, index: u32) -> Option<Deadline> {
+pub(crate) fn take_passed(core: &mut Core, index: u32) -> Option<Deadline> {
     let (tick, due) = first(core, core.get(index)?)?;
     if !is_due(tick, core.tick) {
         arm(core, index);

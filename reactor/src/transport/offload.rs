@@ -22,7 +22,7 @@ use crate::time::deadlines;
 /// sluicegate_reactor::transport::probe_kernel();
 /// ```
 pub fn probe_kernel() {
-    // The answer for one suite comes with those for all.
+    // Probing one suite probes all.
     let any = Suite { version: TlsVersion::Tls13, cipher: Cipher::Aes128Gcm };
     let _ = Kernel::Os.supports_tls(any);
 }

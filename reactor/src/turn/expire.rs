@@ -32,7 +32,7 @@ impl Reactor {
 
     fn expire(&mut self, index: u32) {
         let core = &mut self.turn.core;
-        let Some(due) = deadlines::passed(core, index) else { return };
+        let Some(due) = deadlines::take_passed(core, index) else { return };
         match due {
             Deadline::RateWait => core.due_rates.push(index),
             // A handler may judge a sender by what was received until its own deadline.

@@ -102,8 +102,8 @@ fn abort_largest(core: &mut Core, excess: u64, limit: u64) -> Vec<u32> {
     {
         let (name, count) = (core.describe(*index), victims.len());
         log::warn!(
-            "{name}: aborted: it holds {held} bytes, most of all, and the memory budget of {limit} \
-             bytes is used up; {count} aborted"
+            "{name}: aborted: it holds {held} bytes, the most of all connections, and the memory \
+             budget of {limit} bytes is used up; {count} aborted"
         );
     }
     let abort = |(_, index)| {

@@ -108,7 +108,7 @@ impl Reactor {
         if c.flags.take(Flags::OWES_READY) {
             self.call(index, "on_ready", |h, turn, slot| h.ready(turn, index, slot));
         } else if c.owes_drain() {
-            c.drained();
+            c.note_drain();
             self.call(index, "on_drain", |h, turn, slot| h.drain(turn, index, slot));
         } else {
             return c.wants_input() && self.take_input(index);

@@ -185,7 +185,7 @@ impl Restart {
         mailboxes.into_iter().for_each(|mailbox| reactor.attach(mailbox, handler));
         let source = control.source(Some(distributor))?;
         let id = reactor.add_listener(source, &Listen::default(), handler, None)?;
-        // Its connections are none of the service: they are not to be in the statistics.
+        // Its connections are none of the service: they must not appear in the statistics.
         reactor.core.groups[usize::from(id.group)].address = None;
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::listen::{Listen, Origin};
 use crate::server::sockets::{Bound, Opened};
 use crate::sys::{self, Address, Kernel, SocketFile};
 
-/// How long the old process may take to answer. It is one that serves.
+/// How long the old process may take to answer. It is serving, so it answers soon.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// The connection to the old process, until it has released its listeners.
