@@ -171,7 +171,7 @@ struct Ours {
 
 impl Contender for Ours {
     fn new(row: Row) -> Ours {
-        let limits = Limits { receive_exact: usize::MAX, ..Limits::default() };
+        let limits = Limits { max_exact: usize::MAX, ..Limits::default() };
         Ours { server: common::Server::new(Receiver(row), limits, row.connections) }
     }
 

@@ -54,7 +54,7 @@ fn a_large_message_takes_one_buffer_that_grows_as_it_arrives() {
     let before = memory("VmRSS");
     let mut reactor = Reactor::new().expect("a reactor");
     let receiver = reactor.register(Receiver { count: mib * MIB });
-    let limits = Limits { receive_exact: mib * MIB, ..Limits::default() };
+    let limits = Limits { max_exact: mib * MIB, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     let listener = reactor.listen("127.0.0.1:0", &listen, receiver).expect("a free port");
     let address =

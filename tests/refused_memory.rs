@@ -57,7 +57,7 @@ fn allow(more: u64) {
 fn a_message_that_there_is_no_memory_for_costs_its_connection_alone() {
     let mut reactor = Reactor::new().expect("a reactor");
     let receiver = reactor.register(Receiver::default());
-    let limits = Limits { receive_exact: 64 * MIB, ..Limits::default() };
+    let limits = Limits { max_exact: 64 * MIB, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     let listener = reactor.listen("127.0.0.1:0", &listen, receiver).expect("a free port");
     let address =

@@ -98,7 +98,7 @@ impl Memcached {
         let end = END.len();
         Limits {
             max_unread: MAX_LINE + end,
-            receive_exact: settings.max_value + end,
+            max_exact: settings.max_value + end,
             // What is received together with the line of a long value has to be copied.
             receive_most: 32 << 10,
             idle: None,

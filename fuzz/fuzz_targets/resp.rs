@@ -172,7 +172,7 @@ fn deliver(bytes: &[u8], size: usize) -> Vec<Event> {
         send_low: 4,
         max_unread: MOST_INLINE + 2,
         receive_direct: 20,
-        receive_exact: MOST_BYTES + 2,
+        max_exact: MOST_BYTES + 2,
         ..Limits::default()
     };
     let commands = CommandLimits {

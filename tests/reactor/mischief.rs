@@ -76,7 +76,7 @@ impl Dice {
             receive_quantum: 1 + self.size(),
             send_quantum: 1 + self.size(),
             receive_most: if self.one_in(3) { 100 + self.size() } else { usize::MAX },
-            receive_exact: self.size(),
+            max_exact: self.size(),
             receive_direct: self.size(),
             // Here, the mark follows from the room of the client, and would change with it.
             receive_low_water: 0,

@@ -118,9 +118,8 @@ pub(crate) fn each_message_comes_in_one_piece_and_is_answered_once() {
     Simulation::new().run(|sim| {
         let receive_direct = [10, 1000, 64 << 10][sim.below(3)];
         let receive_low_water = [0, 10, 1000, 32 << 10][sim.below(4)];
-        let receive_exact = LONGEST;
-        let limits =
-            Limits { receive_direct, receive_low_water, receive_exact, ..Limits::default() };
+        let max_exact = LONGEST;
+        let limits = Limits { receive_direct, receive_low_water, max_exact, ..Limits::default() };
         sim.reactor(|reactor| {
             let messages = reactor.register(Watched::new(Messages));
             let listen = Listen { limits, ..Listen::default() };

@@ -53,7 +53,7 @@ pub struct ForwardOptions {
     pub upgrades: Vec<String>,
     /// Request bodies of known length up to this many bytes are received before they are forwarded,
     /// so that a slow client does not occupy a connection to the origin. The listener's limit
-    /// [`receive_exact`](sluicegate_reactor::Limits::receive_exact) applies too: longer bodies are
+    /// [`max_exact`](sluicegate_reactor::Limits::max_exact) applies too: longer bodies are
     /// streamed, and their requests are not sent again if a connection fails. Default 16 KiB.
     pub whole_body: usize,
 }

@@ -230,7 +230,7 @@ fn save(cx: &mut Context<'_>, length: Option<u64>, file: NewFile) -> Sink {
 /// 413 if it is known to be longer than that, or than the reactor's limit.
 fn read(cx: &mut Context<'_>, length: Option<u64>, limit: usize) -> Result<Sink, Status> {
     let Some(length) = length else {
-        return Ok(Sink::memory(None, limit.min(cx.limits().receive_exact)));
+        return Ok(Sink::memory(None, limit.min(cx.limits().max_exact)));
     };
     let length = usize::try_from(length).ok().filter(|length| *length <= limit);
     let asked = length.map(|length| cx.receive_exact(length));

@@ -137,7 +137,7 @@ impl<S: Service> Http<S> {
         input: Option<&mut Input<'a>>,
     ) -> Option<Received<'a>> {
         let limit = match mode {
-            BodyMode::Memory(limit) => (*limit).min(cx.limits().receive_exact),
+            BodyMode::Memory(limit) => (*limit).min(cx.limits().max_exact),
             BodyMode::Pieces => 0,
             BodyMode::File(_) | BodyMode::Form(_) => return None,
         };

@@ -200,7 +200,7 @@ impl Destination<'_, '_> {
     /// The reactor's limit on bodies in memory. It is 0 where no body can be received.
     pub(super) fn receive_exact(&self) -> usize {
         match self {
-            Destination::Call(cx) | Destination::Current(cx) => cx.limits().receive_exact,
+            Destination::Call(cx) | Destination::Current(cx) => cx.limits().max_exact,
             Destination::Deferred(..) => 0,
         }
     }

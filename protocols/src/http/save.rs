@@ -29,7 +29,7 @@ impl Reply<'_, '_> {
     ///
     /// A client whose body is longer than `limit`, than
     /// [`HttpLimits::body`](super::HttpLimits::body) or than the reactor's
-    /// [`receive_exact`](sluicegate_reactor::Limits::receive_exact) gets 413, one whose body is
+    /// [`max_exact`](sluicegate_reactor::Limits::max_exact) gets 413, one whose body is
     /// malformed gets 400, and one that sends more slowly than
     /// [`HttpLimits::body_rate`](super::HttpLimits::body_rate) gets 408.
     ///

@@ -168,7 +168,7 @@ pub enum Next {
     Block(u64),
     /// A block of this many bytes in one piece, for [`LineHandler::on_whole`]; then lines. An empty
     /// block is delivered immediately. The length is bounded by
-    /// [`Limits::receive_exact`](sluicegate_reactor::Limits::receive_exact): a connection whose
+    /// [`Limits::max_exact`](sluicegate_reactor::Limits::max_exact): a connection whose
     /// handler requests more is reset.
     Whole(usize),
     /// Raw bytes, for [`LineHandler::on_raw`], until that returns something else.

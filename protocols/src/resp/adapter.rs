@@ -21,7 +21,7 @@ pub struct CommandLimits {
     /// The maximum number of arguments of a command, including its name. The default is 65,536.
     pub arguments: usize,
     /// The maximum total length of the arguments of a command in bytes, up to 4 GiB.
-    /// [`Limits::receive_exact`](sluicegate_reactor::Limits::receive_exact) must be at least two
+    /// [`Limits::max_exact`](sluicegate_reactor::Limits::max_exact) must be at least two
     /// bytes more. The default is 16 MiB minus two bytes, which fits its default.
     pub bytes: usize,
     /// The maximum length of an inline command in bytes.

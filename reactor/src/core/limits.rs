@@ -95,7 +95,7 @@ pub struct Limits {
     pub max_unread: usize,
     /// The maximum number of bytes that [`Context::receive_exact`](crate::Context::receive_exact)
     /// can request. The default is 16 MiB.
-    pub receive_exact: usize,
+    pub max_exact: usize,
     /// Requests for more bytes than this receive into a separate buffer, which the handler may
     /// keep. Up to this many bytes are lent from the shared receive buffer, which is cheaper for
     /// short messages. The default is 64 KiB.
@@ -179,7 +179,7 @@ impl Default for Limits {
             send_segments: 256,
             send_files: 4,
             max_unread: 64 << 10,
-            receive_exact: 16 << 20,
+            max_exact: 16 << 20,
             receive_direct: 64 << 10,
             receive_low_water: 32 << 10,
             file_batches: 2,

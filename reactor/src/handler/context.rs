@@ -69,7 +69,7 @@ impl<'a> Context<'a> {
     /// for what it sends. If a handler always requests the next piece, in `on_open` and in
     /// `on_received`, its `on_data` is never called.
     ///
-    /// - A length sent by the peer may exceed [`Limits::receive_exact`], 16 MiB by default. Send an
+    /// - A length sent by the peer may exceed [`Limits::max_exact`], 16 MiB by default. Send an
     ///   error and close the connection in that case. If the error is ignored, the next bytes go to
     ///   `on_data`.
     /// - A connection has one request at a time. A new request replaces the pending one and
@@ -136,7 +136,7 @@ impl<'a> Context<'a> {
     /// ```
     ///
     /// # Errors
-    /// `ErrorKind::InvalidInput` if `count` exceeds [`Limits::receive_exact`]. Nothing changes in
+    /// `ErrorKind::InvalidInput` if `count` exceeds [`Limits::max_exact`]. Nothing changes in
     /// that case: the next bytes go to [`on_data`](crate::Handler::on_data), or to the pending
     /// request.
     pub fn receive_exact(&mut self, count: usize) -> io::Result<()> {

@@ -18,7 +18,7 @@ const AFTER_DIRECT: usize = 4 << 10;
 /// Makes a request. The quick path is for a request that follows another, message after message.
 pub(crate) fn expect(core: &mut Core, index: u32, count: usize) -> io::Result<()> {
     let (c, group) = core.pair(index);
-    let limit = group.limits.receive_exact;
+    let limit = group.limits.max_exact;
     if count > limit {
         let text = format!("cannot receive {count} bytes in one piece: the limit is {limit}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));

@@ -34,7 +34,7 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
     assert_eq!(reactor.handlers.sessions(), with_session, "each session has one connection");
     for c in connections(reactor) {
         let limits = reactor.turn.core.limits(c.group);
-        let most = limits.max_unread.max(limits.receive_exact) + reactor.receive.len();
+        let most = limits.max_unread.max(limits.max_exact) + reactor.receive.len();
         assert!(c.unread() <= most, "a connection keeps {} bytes of input", c.unread());
         let limits = reactor.turn.core.limits(c.group);
         // If the water marks are the wrong way round, a queue can be both.

@@ -32,7 +32,7 @@ impl Reactor {
     /// The reactor looks after every eight connections that have received, so it may hold up to 4
     /// MiB more for a moment, and more if a callback sends more at once. The budget should be
     /// several times that, and several times what [one
-    /// connection](crate::Limits::receive_exact) may hold.
+    /// connection](crate::Limits::max_exact) may hold.
     pub fn set_memory_budget(&mut self, bytes: u64) {
         self.turn.core.budget = Some(Box::new(Budget::new(bytes)));
     }

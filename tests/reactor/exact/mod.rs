@@ -128,7 +128,7 @@ fn a_request_over_the_limit_is_refused_and_changes_nothing() {
         }
         call => call.by_default(cx),
     });
-    let mut h = with_limits(probe, Limits { receive_exact: 6, ..small_scale() });
+    let mut h = with_limits(probe, Limits { max_exact: 6, ..small_scale() });
     let client = h.open();
     h.feed(client, b"123456");
     h.feed(client, b"78");

@@ -16,7 +16,7 @@ pub enum Take {
     /// longer one, the connection is closed.
     Nothing,
     /// Receives the whole body, up to this many bytes, for [`Exchange::on_body`]. The limit
-    /// [`receive_exact`](sluicegate_reactor::Limits::receive_exact) of the connection applies too;
+    /// [`max_exact`](sluicegate_reactor::Limits::max_exact) of the connection applies too;
     /// it is 16 MiB by default. The exchange fails if the body is longer.
     Whole(usize),
     /// Receives the body in pieces, for [`Exchange::on_piece`] and [`Exchange::on_end`].

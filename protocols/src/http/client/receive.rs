@@ -153,7 +153,7 @@ impl<E: Exchange> Connections<E> {
         limit: usize,
         input: &mut Input<'_>,
     ) {
-        let limit = limit.min(cx.limits().receive_exact);
+        let limit = limit.min(cx.limits().max_exact);
         let Length::Exact(length) = session.length else {
             session.state = State::Body(Sink::memory(session.length.most(), limit));
             return;

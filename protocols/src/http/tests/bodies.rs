@@ -258,7 +258,7 @@ fn answers_of(h: &mut Harness<Http<Bodies>>, client: Client, input: &str) -> Vec
 
 #[test]
 fn a_body_beyond_what_the_reactor_receives_in_one_piece_is_too_long() {
-    let limits = Limits { receive_exact: 1000, ..Limits::default() };
+    let limits = Limits { max_exact: 1000, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     let body = "x".repeat(1001);
     for request in [&exact("/a", &body)[..100], &chunked("/a", &[&body[..500], &body[500..]])] {

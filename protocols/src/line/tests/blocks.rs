@@ -57,7 +57,7 @@ fn a_long_whole_block_is_the_buffer_that_it_was_received_into() {
 
 #[test]
 fn a_whole_block_beyond_the_limit_resets_its_connection() {
-    let limits = Limits { receive_exact: 10, ..Limits::default() };
+    let limits = Limits { max_exact: 10, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     let mut h = Harness::with(Lines::new(Teller::new()), &listen);
     let client = h.open();

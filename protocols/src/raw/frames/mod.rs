@@ -114,7 +114,7 @@ pub enum FrameEof {
 ///
 /// A frame that arrives in one piece is borrowed from the input. The reactor keeps the start of an
 /// incomplete frame up to [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) bytes;
-/// longer frames, up to [`Limits::receive_exact`](sluicegate_reactor::Limits::receive_exact), are
+/// longer frames, up to [`Limits::max_exact`](sluicegate_reactor::Limits::max_exact), are
 /// received into a buffer that grows as bytes arrive. A connection delivers at most 1,024 frames in
 /// one turn.
 #[derive(Clone, Debug)]
@@ -237,7 +237,7 @@ impl<H: FrameHandler> Frames<H> {
         if end > cx.limits().max_unread {
             input.consume(extent.header);
             if cx.receive_exact(extent.payload).is_err() {
-                let (len, max) = (extent.payload as u64, cx.limits().receive_exact);
+                let (len, max) = (extent.payload as u64, cx.limits().max_exact);
                 return self.refuse(cx, session, FrameError::TooLong { len, max });
             }
             session.in_payload = true;

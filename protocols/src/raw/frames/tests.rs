@@ -206,7 +206,7 @@ fn a_frame_larger_than_what_is_kept_arrives_whole() {
 
 #[test]
 fn a_frame_larger_than_a_receive_may_be_is_refused_as_soon_as_it_is_announced() {
-    let limits = Limits { max_unread: 11, receive_exact: 50, ..Limits::default() };
+    let limits = Limits { max_unread: 11, max_exact: 50, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     let framing = Framing::prefixed(Prefix::U32Be, 100);
     let mut h = Harness::with(Frames::new(Teller::default(), framing), &listen);

@@ -76,7 +76,7 @@ fn a_body_beyond_its_limit_is_refused() {
 #[test]
 fn the_limit_of_the_connection_applies_to_whole_bodies_too() {
     let mut options = ClientOptions::default();
-    options.connect.limits.receive_exact = 4;
+    options.connect.limits.max_exact = 4;
     for framing in ["Content-Length: 5\r\n\r\nhello", "\r\nhello"] {
         let mut world = World::with(&options);
         world.get(WHOLE);
