@@ -113,6 +113,21 @@ pub(crate) fn decr(redis: &mut Redis, call: &mut Call<'_, '_>) {
     add(redis, call, -1);
 }
 
+pub(crate) fn incr_by(redis: &mut Redis, call: &mut Call<'_, '_>) {
+    match number(call.argument(2)) {
+        Some(difference) => add(redis, call, difference),
+        None => call.error(NO_INTEGER),
+    }
+}
+
+pub(crate) fn decr_by(redis: &mut Redis, call: &mut Call<'_, '_>) {
+    match number(call.argument(2)).map(i64::checked_neg) {
+        Some(Some(difference)) => add(redis, call, difference),
+        Some(None) => call.error("ERR decrement would overflow"),
+        None => call.error(NO_INTEGER),
+    }
+}
+
 fn add(redis: &mut Redis, call: &mut Call<'_, '_>, difference: i64) {
     let (key, now) = (call.argument(1), call.now());
     let Some(old) = redis.keys.get(key, now).map_or(Some(0), |value| number(value)) else {

@@ -53,6 +53,7 @@ fn commands_that_do_not_exist_or_lack_arguments_are_errors() {
         ("SET a", "-ERR wrong number of arguments for 'set' command|"),
         ("DEL", "-ERR wrong number of arguments for 'del' command|"),
         ("PING a b", "-ERR wrong number of arguments for 'ping' command|"),
+        ("FLUSHDB now", "-ERR syntax error|"),
         ("FLUSHALL now", "-ERR syntax error|"),
         ("FLUSHALL ASYNC SYNC", "-ERR syntax error|"),
         ("flushall async", "+OK|"),
