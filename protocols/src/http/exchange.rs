@@ -79,8 +79,7 @@ impl<S: Service> Http<S> {
         };
         let mut aftermath = match &arrived {
             Arrived::Head(input) => {
-                let count = u32::from(input.is_some());
-                session.requests = session.requests.saturating_add(count);
+                session.requests = session.requests.saturating_add(input.is_some().into());
                 self.aftermath(session, &request)
             }
             Arrived::Body(body, _) => self.aftermath_of_body(session, &request, body),
@@ -90,26 +89,14 @@ impl<S: Service> Http<S> {
         session.finish_request(aftermath.skip);
         let outcome = match arrived {
             Arrived::Head(input) => {
-                let mode = aftermath.mode(&request);
-                let reply = Reply::new(Destination::Call(cx), &mut self.output, mode);
-                let outcome = self.service.call(&request, reply).0;
-                if let Outcome::Waits(awaited) = &outcome
-                    && awaited.is_last()
-                {
-                    session.is_closing = true;
-                    (aftermath.close, aftermath.is_last) = (true, true);
-                }
-                match outcome {
-                    Outcome::Waits(Awaited::Body { mode, state, is_last }) => {
-                        if let Some(body) = Self::take_body(cx, &request, &mode, input) {
-                            aftermath = self.aftermath_of_body(session, &request, &body);
-                            session.finish_request(aftermath.skip);
-                            self.deliver_body(cx, &request, aftermath, (body, state))
-                        } else {
-                            Outcome::Waits(Awaited::Body { mode, state, is_last })
-                        }
+                let to = Destination::Call(cx);
+                let reply = Reply::new(to, &mut self.output, aftermath.mode(&request));
+                match self.service.call(&request, reply).0 {
+                    Outcome::Waits(awaited) => {
+                        let awaited = (awaited, input);
+                        self.deliver_at_once(cx, session, &request, awaited, &mut aftermath)
                     }
-                    outcome => outcome,
+                    finished => finished,
                 }
             }
             Arrived::Body(body, state) => self.deliver_body(cx, &request, aftermath, (body, state)),
@@ -125,6 +112,30 @@ impl<S: Service> Http<S> {
             }
         };
         self.finish_answer(cx, session, head, Some(&request), finished, since);
+    }
+
+    /// Lets the service answer a request at once if it has asked for a body that is here.
+    fn deliver_at_once(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut HttpSession<S::State>,
+        request: &Request<'_>,
+        (awaited, input): (Awaited<S::State>, Option<&mut Input<'_>>),
+        aftermath: &mut Aftermath,
+    ) -> Outcome<S::State> {
+        if awaited.is_last() {
+            session.is_closing = true;
+            *aftermath = self.aftermath(session, request);
+        }
+        let Awaited::Body { mode, state, is_last } = awaited else {
+            return Outcome::Waits(awaited);
+        };
+        let Some(body) = Self::take_body(cx, request, &mode, input) else {
+            return Outcome::Waits(Awaited::Body { mode, state, is_last });
+        };
+        *aftermath = self.aftermath_of_body(session, request, &body);
+        session.finish_request(aftermath.skip);
+        self.deliver_body(cx, request, *aftermath, (body, state))
     }
 
     /// The body of a request, if the service has asked for it in memory and all of it is in the
