@@ -67,8 +67,8 @@ pub(crate) fn reopen(log: &AccessLog, path: &Path) -> Read {
     })
 }
 
-/// Opens a log file, or standard output if the path is `-`. Without a reader, a FIFO is an error:
-/// otherwise the thread that opens it, and serves, would wait for one.
+/// Opens a log file, or standard output if the path is `-`. A FIFO that nobody reads is an error:
+/// otherwise this thread, which serves, would wait for a reader.
 fn open(path: &Path) -> io::Result<File> {
     if path == Path::new("-") {
         return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));

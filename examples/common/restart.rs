@@ -22,8 +22,8 @@ const STARTER: &str = "SLUICEGATE_STARTER";
 pub(crate) fn start_again() {
     if process::id() == 1 {
         return log::error!(
-            "restart: the container ends with its first process, which this is; this server keeps \
-             running"
+            "restart: this is the first process of its container, so it cannot be replaced; this \
+             server keeps running"
         );
     }
     let started = thread::Builder::new().name("restart".into()).spawn(|| match start() {

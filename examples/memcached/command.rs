@@ -190,8 +190,8 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
-/// Parses a line, which has no delimiter. What is wrong with a line that asks for no response is not
-/// said: the client would take it for the response to its next command.
+/// Parses a line, which has no delimiter. Errors in a line that asks for no response are not
+/// reported: the client would take them for the response to its next command.
 pub(crate) fn parse(line: &[u8]) -> Result<Command<'_>, Refused> {
     parse_words(line).map_err(|refused| match asks_for_silence(line) {
         true => Refused { response: "", ..refused },

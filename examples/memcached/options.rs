@@ -21,7 +21,7 @@ The memory of an item includes an overhead: 85 to 100 bytes for values of up to
 needs 80 to 90, and rounds up to a slab's size, which adds 5 to 10 %.) The slots
 of removed items are reused, but never freed: when many small items give way to
 a few large ones, the memory exceeds -m by up to 72 bytes for each small one.
-The line of a command, such as a get of many keys, has at most 1 MiB.
+The line of a get has at most 1 MiB, and that of any other command 2 KiB.
 There is no authentication: use a -l address that only your servers can reach.";
 
 /// The sizes that -I may be.

@@ -12,7 +12,7 @@ use super::item::{Blob, END};
 use super::peers::{Message, Peers, Task};
 use super::statistics;
 use super::store::Store;
-use super::waiting::{Complete, Gathered, LONGEST_SPARE, Spare, Waiting};
+use super::waiting::{Complete, Gathered, Spare, Waiting};
 
 /// The longest line: a `get` of tens of thousands of keys. A client can make the server keep as
 /// much with a value.
@@ -25,6 +25,10 @@ pub(crate) const MOST_WAITING: usize = 64;
 const CHUNK: usize = 16 << 10;
 /// How long a connection that closes may still wait for other reactors, which may be gone.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// The longest line of any other command. A connection keeps that of a storage command, and those for
+/// keys of other reactors wait in memory.
+const MAX_COMMAND: usize = 2 << 10;
 
 /// What ends the response to a `get`.
 const GET_END: &str = "END\r\n";
@@ -113,6 +117,11 @@ impl Memcached {
         line: &[u8],
         command: &Command<'_>,
     ) -> Result<Next, Refused> {
+        if line.len() > MAX_COMMAND && !matches!(command, Command::Get(_)) {
+            let response = if command.is_silent() { "" } else { LONG_LINE };
+            let swallow = command.value_len().map_or(0, |len| (len + END.len()) as u64);
+            return Err(Refused { response, swallow });
+        }
         match command {
             Command::Get(get) => {
                 // Nothing may have been sent before a key is refused.
@@ -356,10 +365,7 @@ impl LineHandler for Memcached {
             Ok(command) if !command.is_silent() => self.cache.reply.push(BAD_BLOCK),
             _ => {}
         }
-        // A line can be long, and nothing may follow it.
-        if line.capacity() <= LONGEST_SPARE {
-            session.line = line;
-        }
+        session.line = line;
         self.emit(cx, session);
         self.settle(cx, session);
     }

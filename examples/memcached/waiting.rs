@@ -9,7 +9,7 @@ use super::cache::Reply;
 use super::counters::Counters;
 
 /// The longest buffer that is kept.
-pub(crate) const LONGEST_SPARE: usize = 2 << 10;
+const LONGEST_SPARE: usize = 2 << 10;
 /// How many buffers a reactor keeps: 1 MiB.
 const MOST_SPARE: usize = 512;
 

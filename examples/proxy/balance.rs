@@ -45,10 +45,11 @@ pub(crate) struct Balancing {
     #[arg(long, value_name = "TIME", value_parser = period)]
     check: Option<Duration>,
     /// Path that checks of --http request. They succeed if the status is from 200 to 399.
-    #[arg(long, value_name = "PATH", default_value = "/", conflicts_with_all = ["to", "to_file"])]
+    #[arg(long, value_name = "PATH", default_value = "/", requires = "check")]
+    #[arg(conflicts_with_all = ["to", "to_file"])]
     check_path: String,
     /// Host that checks of --http request. By default it is the name and port of the target.
-    #[arg(long, value_name = "HOST", conflicts_with_all = ["to", "to_file"])]
+    #[arg(long, value_name = "HOST", requires = "check", conflicts_with_all = ["to", "to_file"])]
     check_host: Option<String>,
     /// Mark a target up after this many consecutive successful checks.
     #[arg(long, value_name = "N", default_value_t = 2)]

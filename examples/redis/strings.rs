@@ -13,8 +13,15 @@ pub(crate) fn get(redis: &mut Redis, call: &mut Call<'_, '_>) {
     call.reply().bulk_or_null(value);
 }
 
+/// The maximum length of all values in a reply, in bytes: a command can name a long one many times.
+const MOST_VALUES: usize = 64 << 20;
+
 pub(crate) fn mget(redis: &mut Redis, call: &mut Call<'_, '_>) {
     let (command, now) = (call.command, call.now());
+    let len = |key| redis.keys.get(key, now).map_or(0, Bytes::len);
+    if command.arguments().map(len).sum::<usize>() > MOST_VALUES {
+        return call.error("ERR the values together are longer than 64 MiB");
+    }
     let mut reply = call.reply();
     reply.array(command.len() - 1);
     command.arguments().for_each(|key| _ = reply.bulk_or_null(redis.keys.get(key, now)));

@@ -356,6 +356,7 @@ fn a_file_without_targets_and_options_that_need_targets_are_refused() {
         (&["--to", "a:1", "--to-file", path], 2, "cannot be used with"),
         (&["--http", "a:1", "--check", "1s", "--check-path", "a b"], 1, "\"a b\" cannot be"),
         (&["--to", "a:1", "--check", "1s", "--check-path", "/"], 2, "cannot be used with"),
+        (&["--http", "a:1", "--check-path", "/"], 2, "required arguments"),
         (&["--http", "a:1", "--http", "https://b"], 1, "either all targets"),
         (&["--http", "https://unix:/path"], 2, "a target has no path"),
         (&["--sni", "a=b:1", "--balance", "source-hash"], 2, "cannot be used with"),

@@ -19,6 +19,8 @@ use crate::upstreams::{UpstreamId, Upstreams};
 pub(super) struct Checks {
     me: HandlerId<Checks>,
     check: HealthCheck,
+    /// When the next checks begin.
+    due: Duration,
     upstreams: Rc<RefCell<Upstreams>>,
     origins: Vec<Origin>,
 }
@@ -39,15 +41,16 @@ impl Checks {
         options: &ForwardOptions,
     ) -> io::Result<()> {
         // Each check has its own connection, to find out whether new ones can be opened.
-        let idle_timeout = Duration::ZERO;
-        let options = ClientOptions { idle_timeout, ..options.client.clone() };
+        let (idle_timeout, drain) = (Duration::ZERO, 0);
+        let options = ClientOptions { idle_timeout, drain, ..options.client.clone() };
         let mut origins = Vec::new();
         for (id, upstream) in upstreams.borrow().iter() {
             let client = Client::new(reactor, &upstream.address, &options)?;
             origins.push(Origin { id, client, last: None });
         }
         let me = reactor.reserve();
-        reactor.install(me, Checks { me, check: check.clone(), upstreams, origins });
+        let (check, due) = (check.clone(), Duration::ZERO);
+        reactor.install(me, Checks { me, check, due, upstreams, origins });
         reactor.after(Duration::ZERO, me, CheckAll);
         Ok(())
     }
@@ -64,12 +67,28 @@ impl HealthCheck {
     }
 }
 
-/// It is time to check the origins.
+/// How long checks in progress may hold up a stop.
+const LATEST_END: Duration = Duration::from_secs(1);
+
+/// It may be time to check the origins, or to stop.
 struct CheckAll;
 
 impl Receive<CheckAll> for Checks {
     fn on_message(&mut self, cx: &mut Sessions<'_>, _: CheckAll) {
-        // A check in progress would hold up a stop.
+        if cx.is_stopping() || cx.now() >= self.due {
+            self.check_all(cx);
+        }
+        if !cx.is_stopping() {
+            let left = self.due.saturating_sub(cx.now());
+            cx.after(left.min(LATEST_END), self.me, CheckAll);
+        }
+    }
+}
+
+impl Checks {
+    /// Ends the last checks, and begins the next ones unless the reactor is stopping.
+    fn check_all(&mut self, cx: &mut Turn) {
+        self.due = cx.now() + self.check.interval;
         let goes_on = !cx.is_stopping();
         for Origin { id, client, last } in &mut self.origins {
             let check = Check { upstreams: self.upstreams.clone(), id: *id };
@@ -81,13 +100,10 @@ impl Receive<CheckAll> for Checks {
                 *last = Some(client.send(cx, self.check.request(), check));
             }
         }
-        if goes_on {
-            cx.after(self.check.interval, self.me, CheckAll);
-        }
     }
 }
 
-/// Checks have the connections of their clients.
+/// It has no connections: those of its clients have handlers of their own.
 impl Handler for Checks {
     type Session = ();
 

@@ -48,8 +48,6 @@ pub(super) fn counts(cause: &Cause) -> bool {
 /// it twice does no harm.
 pub(super) fn is_unsent(cause: &Cause, request: &Request) -> bool {
     match cause {
-        // This process has no room for a connection, to whichever origin.
-        Cause::Unconnected(ErrorKind::QuotaExceeded) => false,
         Cause::Unconnected(_) => true,
         // The handshake has failed, or the first records after it were refused.
         Cause::Transport(_) => request.is_idempotent(),

@@ -43,6 +43,7 @@
 //!
 //! | status | cause |
 //! |---|---|
+//! | 500 | a callback of the proxy panicked |
 //! | 502 | the origin cannot be reached, closes early, or breaks a rule of HTTP |
 //! | 503 | too many requests wait for a connection to the origin, all origins have reached their limit, or the process has no room for a connection |
 //! | 504 | a deadline of the [client](crate::http::client::ClientOptions), or [`response_timeout`](crate::http::HttpLimits::response_timeout), has passed |
@@ -75,12 +76,12 @@
 //!   all origins are. A response with any status counts as a success.
 //! - An origin with [`max_connections`](crate::upstreams::UpstreamsOptions::max_connections)
 //!   active requests gets no more. A tunnel counts as one until it ends. If all origins have
-//!   reached this limit, the client gets 503. The [client](crate::http::client::ClientOptions::waiting) of each origin limits how many
-//!   requests wait for a connection. Streams of events keep their connections: if there can be
-//!   many, raise [`connections`](crate::http::client::ClientOptions::connections).
-//!
-//! - With [`ForwardOptions::health_check`], the proxy sends a request to each origin at an interval. While
-//!   the checks of an origin fail, it gets requests only if those of all others fail too.
+//!   reached this limit, the client gets 503. The
+//!   [client](crate::http::client::ClientOptions::waiting) of each origin limits how many requests
+//!   wait for a connection. Streams of events keep their connections: if there can be many, raise
+//!   [`connections`](crate::http::client::ClientOptions::connections).
+//! - With [`ForwardOptions::health_check`], the proxy sends a request to each origin at an interval.
+//!   While the checks of an origin fail, it gets requests only if those of all others fail too.
 //!
 //! The list of origins is fixed. The message
 //! [`Inspect`](crate::upstreams::Inspect) reads the state of the origins, and the status listener

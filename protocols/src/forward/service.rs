@@ -69,6 +69,10 @@ impl Forward {
     /// # Errors
     /// The same as those of [`Forward::new`], and `InvalidInput` if there is no origin, or
     /// if there are more than 100.
+    ///
+    /// # Panics
+    /// If the reactor has no room for the handlers: one for each origin, and another one with
+    /// [health checks](ForwardOptions::health_check), of the 256 in all.
     pub fn balanced(
         reactor: &mut Reactor,
         origins: impl IntoIterator<Item = Target>,

@@ -159,7 +159,7 @@ impl Reply<'_, '_> {
         then: impl FnOnce(Deferred, &mut Turn) -> (V, Option<ConnId>),
     ) -> Answered<V> {
         let Reply { mut to, output, mode, .. } = self;
-        if !to.can_take_body() {
+        if !to.check_body_request() {
             return Reply::new(to, output, mode).error(Status::INTERNAL_SERVER_ERROR);
         }
         output.flush_to(&mut to);

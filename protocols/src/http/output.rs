@@ -189,7 +189,7 @@ impl Destination<'_, '_> {
 
     /// Whether the service can still ask for the request body. Otherwise this is logged as a misuse
     /// of the request, which is answered with 500.
-    pub(super) fn can_take_body(&mut self) -> bool {
+    pub(super) fn check_body_request(&mut self) -> bool {
         let is_call = matches!(self, Destination::Call(_));
         if !is_call {
             self.log_misuse("only `call` can request a body or postpone a request");
@@ -198,7 +198,7 @@ impl Destination<'_, '_> {
     }
 
     /// The reactor's limit on bodies in memory. It is 0 where no body can be received.
-    pub(super) fn receive_exact(&self) -> usize {
+    pub(super) fn max_exact(&self) -> usize {
         match self {
             Destination::Call(cx) | Destination::Current(cx) => cx.limits().max_exact,
             Destination::Deferred(..) => 0,

@@ -70,7 +70,7 @@ impl Reply<'_, '_> {
     /// }
     /// ```
     pub fn postpone<V>(mut self, then: impl FnOnce(Postponed, &mut Turn)) -> Answered<V> {
-        if !self.to.can_take_body() {
+        if !self.to.check_body_request() {
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
         let Reply { mut to, output, mode, .. } = self;

@@ -120,7 +120,7 @@ pub(super) struct PendingResponse {
     pub(super) mode: ResponseMode,
     /// Whether the whole request body was received.
     is_body_read: AtomicBool,
-    /// Whether the service closes the connection, although the mode says nothing of that.
+    /// Whether the service closes the connection, whatever the mode says.
     is_last: AtomicBool,
     /// The thread of the reactor that has received the request.
     thread: ThreadId,

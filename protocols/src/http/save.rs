@@ -15,7 +15,7 @@ use crate::warnings::Warnings;
 impl Reply<'_, '_> {
     /// The length of the longest body that [`read`](Reply::read) can receive.
     pub(crate) fn most_readable(&self) -> usize {
-        self.to.receive_exact()
+        self.to.max_exact()
     }
 
     /// Reads a request body of at most `limit` bytes into memory. Once it is complete,
@@ -231,7 +231,7 @@ impl Reply<'_, '_> {
     }
 
     fn ask_for<V>(mut self, mode: BodyMode, state: V) -> Answered<V> {
-        if !self.to.can_take_body() {
+        if !self.to.check_body_request() {
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
         let is_last = self.mode.after_body == Persistence::Close;

@@ -46,7 +46,9 @@ impl SocketFile {
     /// The lock, to pass it on. `None` if the file is no longer that of the socket: whoever gets the
     /// lock would take what is at the path for its own.
     pub(crate) fn lock(&self) -> Option<BorrowedFd<'_>> {
-        let is_there = id_at(&self.path).is_ok_and(|now| now == self.id);
+        // The process may not look there any more, as another user.
+        let is_there = id_at(&self.path)
+            .map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |now| now == self.id);
         if !is_there {
             let path = self.path.display();
             log::warn!(

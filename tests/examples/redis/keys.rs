@@ -86,6 +86,17 @@ fn a_number_is_counted_up_and_down() {
 }
 
 #[test]
+fn a_reply_has_no_more_values_than_the_server_can_keep() {
+    let mut h = serve();
+    let client = h.open();
+    let value = "v".repeat(1 << 20);
+    h.feed(client, format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n{value}\r\n", value.len()));
+    assert_eq!(h.take(client), b"+OK\r\n");
+    h.feed(client, format!("MGET{}\r\n", " k".repeat(65)));
+    assert_eq!(h.take(client), b"-ERR the values together are longer than 64 MiB\r\n");
+}
+
+#[test]
 fn a_long_value_is_not_copied_when_it_is_sent() {
     let mut h = serve();
     let client = h.open();

@@ -97,6 +97,15 @@ fn a_request_that_cannot_be_sent_goes_to_the_next_origin() {
 }
 
 #[test]
+fn a_shortage_that_concerns_one_origin_leaves_clients_the_others() {
+    const EMFILE: i32 = 24;
+    let mut world = World::new(2, &[2], UpstreamsOptions::default());
+    // As for a name when too many others are being looked up.
+    world.h.set_remote(&origin(1), Remote::Fails(EMFILE));
+    (0..6).for_each(|_| assert_eq!(world.exchange(), 2));
+}
+
+#[test]
 fn a_client_that_leaves_cancels_the_request_at_the_next_origin() {
     let mut world = World::new(2, &[2], UpstreamsOptions::default());
     let client = world.ask(get(""));

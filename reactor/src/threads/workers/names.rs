@@ -1,7 +1,8 @@
-//! Lookups of names. All who ask for a name at the same time share one lookup.
+//! Lookups of names. Concurrent requests for the same name share one lookup.
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{JobKind, Workers, full};
 use crate::sys;
@@ -54,7 +55,9 @@ impl Workers {
         lookups.push((name.clone(), Vec::new()));
         let its_pool = pool.clone();
         let run = move |name: Box<str>| {
-            let found = look_up(&name);
+            // Those who wait would wait for ever.
+            let found = catch_unwind(AssertUnwindSafe(|| look_up(&name)));
+            let found = found.unwrap_or_else(|_| Err(io::Error::other("the lookup panicked")));
             let mut lookups = its_pool.lookups();
             let at = lookups.iter().position(|(other, _)| *other == name);
             let others = at.map(|at| lookups.swap_remove(at).1);
@@ -71,13 +74,17 @@ impl Workers {
     }
 }
 
+/// The address with this port. The zone of an IPv6 address stays.
+fn at_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
+}
+
 /// Passes a copy of the addresses on, with a port.
 fn with_port<M>(port: u16, answer: impl FnOnce(Found) -> M) -> impl FnOnce(&Found) -> M {
     move |found| {
         answer(match found {
-            Ok(addresses) => {
-                Ok(addresses.iter().map(|at| SocketAddr::new(at.ip(), port)).collect())
-            }
+            Ok(addresses) => Ok(addresses.iter().map(|at| at_port(*at, port)).collect()),
             Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
         })
     }
