@@ -277,7 +277,7 @@ fn the_first_process_of_a_container_takes_over_and_is_not_replaced_at_sigusr2() 
     let first = fs::read_to_string(children).expect("a child");
     let killed = run(Command::new("kill").args(["-s", "USR2", first.trim()]));
     assert_eq!(killed.code, Some(0), "{killed:?}");
-    logged("restart: the container ends with its first process");
+    logged("restart: this is the first process of its container");
     assert_eq!(Client::new(&server).get("/small").0.status, 200);
 }
 
