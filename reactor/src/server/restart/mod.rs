@@ -107,15 +107,12 @@ impl Restart {
     pub(super) fn begin(path: &Path) -> io::Result<(Restart, Bound)> {
         let predecessor = Predecessor::connect(path)?;
         let asked = predecessor.map(|it| it.ask().map(|offer| (it, offer))).transpose();
+        let mut ended = None;
         let (predecessor, (last, inherited, state)) = match asked {
             Ok(Some((predecessor, offer))) => (Some(predecessor), offer),
             Ok(None) => (None, Default::default()),
-            // If it is still there, listening fails.
             Err(error) if take::has_ended(&error) => {
-                log::warn!(
-                    "{}: the last process ended before it offered its listeners",
-                    path.display()
-                );
+                ended = Some(error);
                 (None, Default::default())
             }
             Err(error) => return Err(error),
@@ -132,8 +129,14 @@ impl Restart {
         let listen = Listen { backlog: 8, unix_mode: 0o600, ..Listen::default() };
         let mut bound = match restart.take(Offered::is_control) {
             Some(control) => control.open(&listen, 1)?,
-            None => open(&Address::from_path(path)?, &listen, 1)?,
+            // If the last process is still there, this fails.
+            None => open(&Address::from_path(path)?, &listen, 1)
+                .map_err(|error| ended.take().unwrap_or(error))?,
         };
+        if let Some(error) = ended {
+            let path = path.display();
+            log::warn!("{path}: the last process ended before it offered its listeners: {error}");
+        }
         restart.share(&mut bound, Kind::Control)?;
         Ok((restart, bound.sockets.remove(0)))
     }
