@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release --example top -- 9100`
 //!
-//! The first tables are about the whole server, including the bytes per second by method. Below them
-//! are the listeners, the threads with their turn times and HTTP responses, the upstreams of a proxy,
-//! and recent warnings.
+//! The first tables are about the whole server, including the bytes per second by method. Below
+//! them are the listeners, the threads with their turn times and HTTP responses, the upstreams of a
+//! proxy, and recent warnings.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]

@@ -15,9 +15,9 @@ use tempfile::TempDir;
 /// Anything that takes longer than this never happens.
 const NEVER: Duration = Duration::from_secs(60);
 
-/// Receives a length in eight bytes and a file of that length, `a`, into the directory at this path.
-/// Answers `+` once the file is saved. If it cannot be saved, answers whether its descriptor is
-/// still open (`o`) or closed (`c`) when the handler learns of it.
+/// Receives a length in eight bytes and a file of that length, `a`, into the directory at this
+/// path. Answers `+` once the file is saved. If it cannot be saved, answers whether its descriptor
+/// is still open (`o`) or closed (`c`) when the handler learns of it.
 struct Upload(Dir, PathBuf);
 
 struct Stop;

@@ -2,9 +2,9 @@
 //! with `--serve`.
 //!
 //! `ws-sluicegate` and `ws-tungstenite` are complete servers. The others are the practical limit:
-//! they make the system calls of a workload and do little else. They rely on what only the client of
-//! this program promises: a request arrives in one piece, is always well formed and asks for the one
-//! thing there is. That makes them lower bounds, not servers.
+//! they make the system calls of a workload and do little else. They rely on what only the client
+//! of this program promises: a request arrives in one piece, is always well formed and asks for the
+//! one thing there is. That makes them lower bounds, not servers.
 
 use std::fs::File;
 use std::io;

@@ -42,8 +42,8 @@
 //! - `haproxy`, if it is installed: one thread, `splice-auto`, buffers of 64 KiB and pipes of
 //!   256 KiB, with which it is fastest.
 //! - `tungstenite`, in the workloads `ws-...`: the crate of this name, on the loop of `bare`.
-//! - `ws`, in the workloads `ws-...`, if Node.js and this package are installed (in Debian: `nodejs`,
-//!   `node-ws`): without compression.
+//! - `ws`, in the workloads `ws-...`, if Node.js and this package are installed (in Debian:
+//!   `nodejs`, `node-ws`): without compression.
 //!
 //! In the workloads `ws-...`, `sluicegate` is a server in this program: no example sends messages
 //! back without a limit on their rate. `bare` takes frames apart and unmasks them, and checks

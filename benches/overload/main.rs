@@ -5,7 +5,8 @@
 //! ```
 //!
 //! For some seconds, normal clients ask for a small file, one request after the other on each of
-//! their connections. Then these come on top, in a process that runs only while the normal clients are idle:
+//! their connections. Then these come on top, in a process that runs only while the normal clients
+//! are idle:
 //!
 //! - 1,000 clients that send a request byte by byte;
 //! - 1,000 clients that ask for listings of 100 KiB again and again, and hardly read them;

@@ -49,8 +49,8 @@ pub(crate) struct Given {
     /// there is no limit.
     #[arg(long, value_name = "SIZE", value_parser = units::rate)]
     rate: Option<u64>,
-    /// Close connections after this time without traffic, such as 30s, 5m or `never`. The default is
-    /// 75s, or never in programs whose clients are usually silent. With `never` at startup, TCP
+    /// Close connections after this time without traffic, such as 30s, 5m or `never`. The default
+    /// is 75s, or never in programs whose clients are usually silent. With `never` at startup, TCP
     /// probes silent clients, to notice those that have vanished.
     #[arg(long, value_name = "TIME", value_parser = idle_timeout)]
     idle_timeout: Option<IdleTimeout>,
@@ -171,8 +171,8 @@ impl Connections {
         &self.options
     }
 
-    /// Reads the file, if there is one. What it does not have is taken from the options, or from the
-    /// defaults of the program.
+    /// Reads the file, if there is one. What it does not have is taken from the options, or from
+    /// the defaults of the program.
     pub(crate) fn read(&self, defaults: &Limits) -> Result<Given, Failure> {
         let mut lines = Lines { given: self.options().clone() };
         let about = |text: String| match &self.limits {

@@ -103,8 +103,8 @@ pub(crate) struct Server {
 pub(crate) type Extra<'a> = (Option<&'a ServerListener>, Option<HttpMetrics>, &'a mut Limited);
 
 impl Server {
-    /// Opens the listeners, and gives up all rights that are not needed after that. A program starts
-    /// its own threads after this.
+    /// Opens the listeners, and gives up all rights that are not needed after that. A program
+    /// starts its own threads after this.
     pub(crate) fn open(&self, limits: Limits) -> Result<Opened<'_>, Failure> {
         let mut server = sluicegate_reactor::Server::new(&self.server_options());
         let notifier = Notifier::from_environment()?;

@@ -32,8 +32,8 @@ pub(super) fn reload(parts: &mut [Read]) {
 /// The maximum size of a file of the configuration.
 const MOST: u64 = 1 << 20;
 
-/// Refuses what would block a thread that serves, or take its memory: a mistake in the name of a file
-/// of the configuration.
+/// Refuses what would block a thread that serves, or take its memory: a mistake in the name of a
+/// file of the configuration.
 pub(super) fn check(path: &Path) -> io::Result<()> {
     let wrong = |text| Err(io::Error::new(ErrorKind::InvalidInput, text));
     match path.metadata()? {

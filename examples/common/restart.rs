@@ -14,11 +14,11 @@ const STARTER: &str = "SLUICEGATE_STARTER";
 /// Starts the installed version of the program.
 ///
 /// The new process must not be a child of this one: systemd is not told when a process that is not
-/// its own child exits, so it would neither notice a crash nor wait for the drain. Therefore another
-/// process starts it and exits. A thread waits for that one.
+/// its own child exits, so it would neither notice a crash nor wait for the drain. Therefore
+/// another process starts it and exits. A thread waits for that one.
 ///
-/// The first process of a container is not replaced: when it ends, the kernel kills all others there
-/// (`pid_namespaces(7)`).
+/// The first process of a container is not replaced: when it ends, the kernel kills all others
+/// there (`pid_namespaces(7)`).
 pub(crate) fn start_again() {
     if process::id() == 1 {
         return log::error!(

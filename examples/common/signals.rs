@@ -1,7 +1,8 @@
 //! Actions on signals.
 //!
 //! The signal handler writes to a socket, and the reactor reads it like any other. No thread waits
-//! for these signals: a second thread makes system calls on descriptors slower. (`--stats` has one.)
+//! for these signals: a second thread makes system calls on descriptors slower. (`--stats` has
+//! one.)
 
 use std::io;
 use std::os::unix::net::UnixStream;

@@ -26,8 +26,8 @@ const CHUNK: usize = 16 << 10;
 /// How long a connection that closes may still wait for other reactors, which may be gone.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// The longest line of any other command. A connection keeps that of a storage command, and those for
-/// keys of other reactors wait in memory.
+/// The longest line of any other command. A connection keeps that of a storage command, and those
+/// for keys of other reactors wait in memory.
 const MAX_COMMAND: usize = 2 << 10;
 
 /// What ends the response to a `get`.

@@ -4,9 +4,10 @@
 //! indices through the slots, so the only allocation of an item is its [`Blob`]. An item costs 64
 //! bytes for the slot, 4 to 8 for the table, and [`Blob::cost`]: the limit counts all of them.
 //!
-//! The limit does not count vacant slots, which later items use, but which are never freed: when many
-//! small items give way to a few large ones, the memory exceeds the limit by up to 72 bytes for each
-//! of the small ones. To count them instead would leave that much less for items from then on.
+//! The limit does not count vacant slots, which later items use, but which are never freed: when
+//! many small items give way to a few large ones, the memory exceeds the limit by up to 72 bytes
+//! for each of the small ones. To count them instead would leave that much less for items from then
+//! on.
 
 use std::hash::{DefaultHasher, Hasher};
 

@@ -64,8 +64,8 @@ pub(crate) struct Control {
     targets: Vec<ProxyTarget>,
     /// Counts how often `targets` was replaced.
     version: u64,
-    /// Whether a worker looks these targets up. While a name server does not answer, further lookups
-    /// would hold all workers, and new targets would wait behind them.
+    /// Whether a worker looks these targets up. While a name server does not answer, further
+    /// lookups would hold all workers, and new targets would wait behind them.
     is_looking_up: bool,
     upstreams: Vec<Upstream>,
     threads: Vec<Thread>,

@@ -169,8 +169,8 @@ impl Options {
             // A long body is relayed, except for what arrives with its head: keep that short.
             receive_most: 32 << 10,
             half_closed: Some(self.half_closed_timeout),
-            // A relay whose reader takes nothing is idle, so --idle-timeout limits that as well. The
-            // client of a database may pause for minutes within a result.
+            // A relay whose reader takes nothing is idle, so --idle-timeout limits that as well.
+            // The client of a database may pause for minutes within a result.
             write_stall: defaults.write_stall.filter(|_| relays_requests),
             ..defaults
         }

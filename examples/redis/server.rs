@@ -14,8 +14,8 @@ use super::table;
 /// How often to send a [`Tick`].
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-/// The maximum number of arguments of a command, including its name: a `DEL` or an `MGET` may have a
-/// million keys.
+/// The maximum number of arguments of a command, including its name: a `DEL` or an `MGET` may have
+/// a million keys.
 const MOST_ARGUMENTS: usize = 1 << 20;
 
 /// How many bytes of the name of an unknown command are repeated to the client.

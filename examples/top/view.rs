@@ -9,8 +9,8 @@ use super::figures::{Figures, Part};
 
 type Cell = Span<'static>;
 
-/// A column of a table: its name, and what it shows of a row. The first one is aligned left, and its
-/// name is that of the table.
+/// A column of a table: its name, and what it shows of a row. The first one is aligned left, and
+/// its name is that of the table.
 type Column = (&'static str, fn(&Part) -> Cell);
 
 /// What the terminal shows.

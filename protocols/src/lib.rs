@@ -1,6 +1,6 @@
-//! Protocols on top of [`sluicegate_reactor`], without `unsafe`. They reach sockets and files through
-//! the reactor. In addition, `access_log` has a thread of its own, `tls` may read the certificates of
-//! the system, and `sandbox` confines the process.
+//! Protocols on top of [`sluicegate_reactor`], without `unsafe`. They reach sockets and files
+//! through the reactor. In addition, `access_log` has a thread of its own, `tls` may read the
+//! certificates of the system, and `sandbox` confines the process.
 //!
 //! The [guide](https://github.com/sluicegate/sluicegate/blob/main/docs/guide.md) takes you from an
 //! empty folder to your own protocol.

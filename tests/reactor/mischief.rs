@@ -1,5 +1,5 @@
-//! Whatever two handlers call, in whichever callback and for whichever connection, the reactor keeps
-//! its invariants, and comes to rest.
+//! Whatever two handlers call, in whichever callback and for whichever connection, the reactor
+//! keeps its invariants, and comes to rest.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;

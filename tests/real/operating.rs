@@ -1,5 +1,5 @@
-//! `docs/operating.md`: each block of it, in order, as an operator copies it. Blocks of commands run
-//! in one shell, others are checked by the tool that they are for.
+//! `docs/operating.md`: each block of it, in order, as an operator copies it. Blocks of commands
+//! run in one shell, others are checked by the tool that they are for.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};

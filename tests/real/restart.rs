@@ -234,7 +234,8 @@ fn sigusr2_starts_the_program_again_and_it_takes_over() {
     let first = server.pid();
     server.signal("USR2");
     let next = eventually("a successor", || site.holder().filter(|pid| *pid != first));
-    // Not even of the process that has started it: a service manager hears of its own children only.
+    // Not even of the process that has started it: a service manager hears of its own children
+    // only.
     let status = fs::read_to_string(format!("/proc/{next}/status")).expect("it runs");
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).expect("it has one");
     let program = |pid: &str| fs::read_link(format!("/proc/{pid}/exe")).ok();

@@ -60,8 +60,8 @@ impl Proxy {
         fs::read_to_string(self.dir.path().join("log")).expect("text")
     }
 
-    /// The rows of the table that SIGUSR1 prints for each thread, in columns: thread, target, state,
-    /// connecting, open, connected, failed.
+    /// The rows of the table that SIGUSR1 prints for each thread, in columns: thread, target,
+    /// state, connecting, open, connected, failed.
     fn table(&self) -> Vec<Vec<String>> {
         let before = self.output().len();
         self.process.signal("USR1");

@@ -132,8 +132,8 @@ impl Lines {
         ends
     }
 
-    /// The warning that is due after an attempt to write, if there is one. It is always due after the
-    /// last attempt, which leaves `left` lines.
+    /// The warning that is due after an attempt to write, if there is one. It is always due after
+    /// the last attempt, which leaves `left` lines.
     fn warning(
         &self,
         error: Option<&io::Error>,

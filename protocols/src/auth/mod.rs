@@ -95,12 +95,12 @@
 //! A check takes milliseconds to seconds, by design, so a worker does it while the request is
 //! [postponed](crate::http::Reply::postpone). Use a separate [pool](Workers) for the checks, so
 //! that attempts to guess passwords do not delay access to files. Up to 1,024 valid credentials are
-//! cached for 5 minutes, as keyed hashes. At most 16 checks are in progress on a reactor, and at most
-//! 2 for one client, so that whoever guesses passwords does not lock others out. A client is an
-//! IPv4 address or a 64-bit IPv6 prefix; clients behind a proxy whose address the server sees count
-//! as one, and so do those on Unix sockets. Up to 16 further requests of a client wait. A request that can neither be
-//! checked nor wait gets 503. If all hashes have the same cost, an unknown user takes as long as a
-//! wrong password.
+//! cached for 5 minutes, as keyed hashes. At most 16 checks are in progress on a reactor, and at
+//! most 2 for one client, so that whoever guesses passwords does not lock others out. A client is
+//! an IPv4 address or a 64-bit IPv6 prefix; clients behind a proxy whose address the server sees
+//! count as one, and so do those on Unix sockets. Up to 16 further requests of a client wait. A
+//! request that can neither be checked nor wait gets 503. If all hashes have the same cost, an
+//! unknown user takes as long as a wrong password.
 //!
 //! Basic authentication sends passwords in clear text. Use it with TLS, or on a network that you
 //! trust.

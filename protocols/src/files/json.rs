@@ -19,8 +19,8 @@ use super::listing::Listing;
 use super::path::encode;
 use super::row::Row;
 
-/// The listing as JSON up to its entries. `path` is decoded: empty for the root, else it ends with a
-/// slash.
+/// The listing as JSON up to its entries. `path` is decoded: empty for the root, else it ends with
+/// a slash.
 pub(super) fn begin(path: &[u8]) -> String {
     let path = Value::from(format!("/{}", String::from_utf8_lossy(path)));
     format!("{{\"path\":{path},\"entries\":[")

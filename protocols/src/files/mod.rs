@@ -165,10 +165,10 @@
 //! Uploads that were interrupted are kept in a directory in the root,
 //! `.uploads.0000000000000000.part`, which is neither served nor listed. Those that have
 //! [expired](Resume::keep) are removed when the server starts, whenever a resumable upload begins,
-//! and once a minute when another upload begins. An upload that does not fit on the disk is removed,
-//! unless its client has left meanwhile. On other file systems mounted beneath the root, uploads are accepted but cannot be
-//! continued: the offset is always 0. After a power failure, the last bytes of an interrupted
-//! upload may be wrong.
+//! and once a minute when another upload begins. An upload that does not fit on the disk is
+//! removed, unless its client has left meanwhile. On other file systems mounted beneath the root,
+//! uploads are accepted but cannot be continued: the offset is always 0. After a power failure, the
+//! last bytes of an interrupted upload may be wrong.
 //!
 //! The script of a listing continues interrupted uploads automatically, up to ten times.
 //!

@@ -80,8 +80,9 @@
 //!   [client](crate::http::client::ClientOptions::waiting) of each origin limits how many requests
 //!   wait for a connection. Streams of events keep their connections: if there can be many, raise
 //!   [`connections`](crate::http::client::ClientOptions::connections).
-//! - With [`ForwardOptions::health_check`], the proxy sends a request to each origin at an interval.
-//!   While the checks of an origin fail, it gets requests only if those of all others fail too.
+//! - With [`ForwardOptions::health_check`], the proxy sends a request to each origin at an
+//!   interval. While the checks of an origin fail, it gets requests only if those of all others
+//!   fail too.
 //!
 //! The list of origins is fixed. The message
 //! [`Inspect`](crate::upstreams::Inspect) reads the state of the origins, and the status listener

@@ -35,8 +35,8 @@ impl Reply<'_, '_> {
     /// resets the connection gets no response, but one that has only shut down its sending side
     /// does. While reading is paused, a reset is noticed only when the response is sent.
     ///
-    /// After [`response_timeout`](super::HttpLimits::response_timeout) the client gets 503. When the
-    /// reactor stops, it waits for the response until its grace period ends.
+    /// After [`response_timeout`](super::HttpLimits::response_timeout) the client gets 503. When
+    /// the reactor stops, it waits for the response until its grace period ends.
     ///
     /// The status and fields set on this reply so far are discarded.
     ///
@@ -104,9 +104,9 @@ impl Reply<'_, '_> {
     /// [`Service::on_body_end`](super::Service::on_body_end) is called. Pauses, limits and errors
     /// are the same as for [`read_pieces`](Reply::read_pieces).
     ///
-    /// A response that is dropped is noticed when the [rate](super::HttpLimits::body_rate) of the body
-    /// is checked, or after [`response_timeout`](super::HttpLimits::response_timeout) once the body
-    /// is complete.
+    /// A response that is dropped is noticed when the [rate](super::HttpLimits::body_rate) of the
+    /// body is checked, or after [`response_timeout`](super::HttpLimits::response_timeout) once the
+    /// body is complete.
     ///
     /// The response may begin before the body is complete. It then has `Connection: close`, unless
     /// the body is short enough to be [skipped](super::HttpLimits::drain). Once the response is

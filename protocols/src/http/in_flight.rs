@@ -45,8 +45,8 @@ impl InFlight {
         InFlight { peer, entries: VecDeque::new(), bytes: 0, has_paused: false }
     }
 
-    /// Notes a response. It completes the entry of the request that waits for its response, if there
-    /// is one: there is never more than one, and it is the last.
+    /// Notes a response. It completes the entry of the request that waits for its response, if
+    /// there is one: there is never more than one, and it is the last.
     pub(super) fn note(
         &mut self,
         head: &[u8],

@@ -76,7 +76,8 @@ impl<V> Awaited<V> {
         }
     }
 
-    /// Whether the connection closes after the response, even if the whole request body is received.
+    /// Whether the connection closes after the response, even if the whole request body is
+    /// received.
     pub(super) fn is_last(&self) -> bool {
         match self {
             Awaited::Body { is_last, .. } => *is_last,

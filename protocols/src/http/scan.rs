@@ -4,7 +4,8 @@ use memchr::memchr_iter;
 
 use super::fault::Fault;
 
-/// How far a head has been searched for its end. Each byte is examined once, however the head arrives.
+/// How far a head has been searched for its end. Each byte is examined once, however the head
+/// arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct HeadScan {
     /// Bytes searched.

@@ -110,8 +110,9 @@ impl<V> State<V> {
         (*left > 0).then_some(left)
     }
 
-    /// Whether the service receives what arrives now. Once a deferred response is complete, the rest
-    /// of the body is skipped. The connection is already closing if the length of that is not known.
+    /// Whether the service receives what arrives now. Once a deferred response is complete, the
+    /// rest of the body is skipped. The connection is already closing if the length of that is not
+    /// known.
     #[inline]
     pub(super) fn receives_body(&mut self) -> bool {
         let State::AwaitingResponse(awaited) = self else {

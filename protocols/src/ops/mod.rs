@@ -16,10 +16,11 @@
 //! because the reactors count in any case, without locks and on each thread separately. Only the
 //! memory in use and the slow readers are added up for each sample, over all connections of a
 //! thread: for 10,000 of them, this takes well under a millisecond if they are idle, and a few
-//! milliseconds if each has a long queue. Memory cannot be a running sum, because bytes that several
-//! queues share count once. Two things are measured only if there is a status listener: how long
-//! turns take, and HTTP responses and their times, if [`Http`](crate::http::Http::with_metrics)
-//! gets the [`StatusThread::http`] of its thread. Each measurement costs one clock read.
+//! milliseconds if each has a long queue. Memory cannot be a running sum, because bytes that
+//! several queues share count once. Two things are measured only if there is a status listener: how
+//! long turns take, and HTTP responses and their times, if
+//! [`Http`](crate::http::Http::with_metrics) gets the [`StatusThread::http`] of its thread. Each
+//! measurement costs one clock read.
 //!
 //! The listener has neither authentication nor encryption, and it exposes addresses and warnings.
 //! Bind it to the loopback interface or to a management network.

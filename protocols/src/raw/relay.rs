@@ -85,9 +85,9 @@ enum Side {
 }
 
 impl<C: Choose> Relay<C> {
-    /// Registers a proxy whose targets `choose` determines, for any number of listeners. The listener
-    /// sets the limits and deadlines of clients, and `connect` those of connections to targets. If
-    /// there is a `version`, each connection to a target starts with a [PROXY protocol
+    /// Registers a proxy whose targets `choose` determines, for any number of listeners. The
+    /// listener sets the limits and deadlines of clients, and `connect` those of connections to
+    /// targets. If there is a `version`, each connection to a target starts with a [PROXY protocol
     /// header](Header::of), which precedes the transport of `connect` and the client's bytes.
     ///
     /// # Errors

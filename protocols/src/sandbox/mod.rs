@@ -147,8 +147,8 @@ impl Sandbox {
     /// privileges by starting programs (`PR_SET_NO_NEW_PRIVS`).
     ///
     /// # Errors
-    /// - `InvalidInput` if other threads run already, if a [`call`](Sandbox::call) does not exist on
-    ///   this architecture, or if a file that is read again, a log or a socket is in the root
+    /// - `InvalidInput` if other threads run already, if a [`call`](Sandbox::call) does not exist
+    ///   on this architecture, or if a file that is read again, a log or a socket is in the root
     ///   directory;
     /// - the error of opening a path, which it names;
     /// - `Unsupported` on systems other than Linux and, if everything is

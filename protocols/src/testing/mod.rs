@@ -2,7 +2,8 @@
 //!
 //! [`same_at_every_split`] checks a protocol in the clear and over TLS. `over_tls` (feature
 //! `tls-self-signed`) runs any test of a [`Harness`] or a
-//! [`Simulation`](sluicegate_reactor::testing::Simulation) with TLS at both ends of its connections:
+//! [`Simulation`](sluicegate_reactor::testing::Simulation) with TLS at both ends of its
+//! connections:
 //!
 //! ```
 //! # #[cfg(feature = "tls-self-signed")] {

@@ -109,8 +109,8 @@ fn message(bytes: &[u8]) -> Result<Option<Cow<'_, [u8]>>, ClientHelloError> {
     Ok(None)
 }
 
-/// Takes the record at the start of `rest`. Returns it without its header, which leaves at least one
-/// byte, or `None` if it is incomplete.
+/// Takes the record at the start of `rest`. Returns it without its header, which leaves at least
+/// one byte, or `None` if it is incomplete.
 fn record<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, ClientHelloError> {
     if rest.iter().zip(RECORD).any(|(byte, expected)| *byte != expected) {
         return Err(NOT_TLS);

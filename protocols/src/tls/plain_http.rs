@@ -3,8 +3,8 @@
 use httparse::{EMPTY_HEADER, Request, Status};
 use sluicegate_reactor::transport::{Error, Output};
 
-/// The response to a plain HTTP request on a TLS port, which is usually a URL with `http://` instead
-/// of `https://`. The connection then ends.
+/// The response to a plain HTTP request on a TLS port, which is usually a URL with `http://`
+/// instead of `https://`. The connection then ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PlainHttp {
     /// Status 400.

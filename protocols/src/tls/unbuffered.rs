@@ -237,8 +237,8 @@ fn take<D>(
             match task {
                 Task::Nothing => {}
                 // rustls keeps the answer to a key update until it encrypts data, although it
-                // already has the new key: if the kernel got that key, the peer would never learn of
-                // it. An attempt without room queues the answer, and fails.
+                // already has the new key: if the kernel got that key, the peer would never learn
+                // of it. An attempt without room queues the answer, and fails.
                 Task::Answer => _ = traffic.encrypt(&[0], &mut []),
                 Task::Seal(plain) => {
                     let room = plain.len() + plain.len().div_ceil(RECORD) * OVERHEAD;

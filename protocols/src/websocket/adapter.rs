@@ -30,8 +30,8 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 /// directly into its final buffer and unmasked there. Other messages are collected in a
 /// per-connection buffer that grows as they arrive.
 ///
-/// A connection delivers at most 1,024 frames in one turn. If messages are compressed, it also waits
-/// for the next turn once it has decompressed
+/// A connection delivers at most 1,024 frames in one turn. If messages are compressed, it also
+/// waits for the next turn once it has decompressed
 /// [`Limits::receive_quantum`](sluicegate_reactor::Limits::receive_quantum) bytes.
 #[derive(Debug)]
 pub struct WebSockets<H> {

@@ -7,8 +7,8 @@ use super::id::ConnId;
 use super::pipe::Pipe;
 use crate::sys::AlignedBuffer;
 
-/// While workers hold this many bytes of memory, no file on a disk receives more. So the memory that
-/// a slow disk costs does not grow with the number of peers.
+/// While workers hold this many bytes of memory, no file on a disk receives more. So the memory
+/// that a slow disk costs does not grow with the number of peers.
 pub(crate) const MOST_HELD: usize = 8 << 20;
 
 /// Most unused buffers that are kept.

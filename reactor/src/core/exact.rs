@@ -36,8 +36,8 @@ pub(crate) struct Exact {
     pub(crate) expected: usize,
     /// While this holds bytes, nothing is kept. The first `start` bytes are unused.
     buffer: Vec<u8>,
-    /// Where in the buffer the message begins, chosen so that the first receive begins in the middle
-    /// of a page.
+    /// Where in the buffer the message begins, chosen so that the first receive begins in the
+    /// middle of a page.
     start: usize,
     /// Whether the message before this one had a separate buffer.
     pub(crate) after_direct: bool,

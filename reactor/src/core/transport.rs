@@ -165,7 +165,8 @@ impl<A> Factory<A> {
     /// Makes the transport of the connection with this address.
     ///
     /// # Errors
-    /// The error of the closure, or that it panicked. The reactor logs it and resets the connection.
+    /// The error of the closure, or that it panicked. The reactor logs it and resets the
+    /// connection.
     pub fn make(&self, address: &A) -> Result<Option<Box<dyn Transport>>, Error> {
         let made = catch_unwind(AssertUnwindSafe(|| (self.make)(address)));
         made.unwrap_or_else(|_| Err("the factory of transports panicked".into()))

@@ -18,8 +18,8 @@ use crate::transport;
 /// counts open descriptors and never gets so high.
 pub(crate) const LISTENER_BIT: u64 = 1 << 31;
 
-/// How long a listener pauses when descriptors or memory run out, in nanoseconds. No event announces
-/// that they are available again, so it retries after this time.
+/// How long a listener pauses when descriptors or memory run out, in nanoseconds. No event
+/// announces that they are available again, so it retries after this time.
 const PAUSE: u64 = 100_000_000;
 
 /// Where connections come from.
@@ -289,8 +289,8 @@ impl Listener {
         core.kernel.reset(socket);
     }
 
-    /// Makes the transport of a new connection, if it is to have one. `None` if the connection is to
-    /// be refused.
+    /// Makes the transport of a new connection, if it is to have one. `None` if the connection is
+    /// to be refused.
     #[expect(clippy::option_option, reason = "a connection may be refused, or need no transport")]
     fn transport_of(&self, peer: Option<Address>) -> Option<Option<Box<dyn Transport>>> {
         let Some(factory) = &self.options.transport else { return Some(None) };

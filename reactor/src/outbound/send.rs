@@ -89,8 +89,8 @@ pub(crate) fn flush_now(core: &mut Core, index: u32) {
 }
 
 /// Offers a socket what it has refused, before its connection counts as stalled or idle: Linux
-/// reports room only once a third of the send buffer is free (`sk_stream_is_writeable`), for which a
-/// slow reader may take minutes. Returns whether the deadline has to wait.
+/// reports room only once a third of the send buffer is free (`sk_stream_is_writeable`), for which
+/// a slow reader may take minutes. Returns whether the deadline has to wait.
 pub(crate) fn offer_again(core: &mut Core, index: u32) -> bool {
     let c = &mut core[index];
     let before = c.ready;

@@ -217,8 +217,8 @@ impl Server {
     }
 
     /// Notifies a service manager of the state of the server, and lets it store the listening
-    /// sockets: see [`notify`]. Call it before the server listens. If a process has several servers,
-    /// only one of them can have a notifier.
+    /// sockets: see [`notify`]. Call it before the server listens. If a process has several
+    /// servers, only one of them can have a notifier.
     ///
     /// # Errors
     /// If the variable `FDSTORE` is not a number, if there is no connection to the service manager,

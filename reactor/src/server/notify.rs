@@ -18,14 +18,14 @@
 //! If systemd sets the variable `FDSTORE` (version 254 and later, with `FileDescriptorStoreMax=` in
 //! the unit), the server stores copies of its listening sockets there, except Unix sockets and
 //! sockets that systemd itself has opened. If the process crashes and systemd restarts it, it gets
-//! these sockets when it [listens](crate::Server::listen) at the same addresses, whatever its number
-//! of threads. So clients that connect in between wait instead of being refused. Stored sockets
-//! with other addresses are closed.
+//! these sockets when it [listens](crate::Server::listen) at the same addresses, whatever its
+//! number of threads. So clients that connect in between wait instead of being refused. Stored
+//! sockets with other addresses are closed.
 //!
 //! The store is emptied when the server begins to drain, also because a thread has failed: a port
-//! that nobody serves any more refuses clients. A restart that somebody asks for is not a crash: use
-//! a [hot restart](crate::server::restart) or sockets that systemd [opens](crate::activation). While
-//! the server runs, the store also keeps the sockets of a listener that is
+//! that nobody serves any more refuses clients. A restart that somebody asks for is not a crash:
+//! use a [hot restart](crate::server::restart) or sockets that systemd [opens](crate::activation).
+//! While the server runs, the store also keeps the sockets of a listener that is
 //! [closed](crate::Turn::close_listener).
 //!
 //! `FileDescriptorStoreMax=` must be at least the number of sockets: the number of listeners times
@@ -172,8 +172,8 @@ impl Watch {
     /// `None` unless the service manager wants messages.
     pub(super) fn new(notifier: &Notifier, threads: usize) -> Option<Arc<Watch>> {
         let turned = (0..threads).map(|_| AtomicBool::new(false)).collect();
-        // A thread notices up to a period late what another one has noted. Both together are half of
-        // what the service manager allows.
+        // A thread notices up to a period late what another one has noted. Both together are half
+        // of what the service manager allows.
         let period = notifier.watchdog? / 4;
         Some(Arc::new(Watch { notifier: notifier.clone(), period, turned }))
     }

@@ -20,8 +20,8 @@ pub struct ServerOptions {
     /// disk access and name lookups. Its threads are in addition to [`threads`](Self::threads), and
     /// are started on demand.
     pub workers: WorkersLimits,
-    /// The [memory budget](crate::Reactor::set_memory_budget) of all threads together, in bytes. The
-    /// default is none.
+    /// The [memory budget](crate::Reactor::set_memory_budget) of all threads together, in bytes.
+    /// The default is none.
     pub memory: Option<u64>,
     /// How long the server keeps accepting after the signal that
     /// [stops](crate::Server::stop_on_signals) it. During this time

@@ -40,8 +40,8 @@ pub(super) fn send(
     let mut piece = iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let mut header = header(&mut piece, room);
     write(&mut header, room, message);
-    // SAFETY: the kernel only reads, from `bytes` and from the room, which are borrowed for the call,
-    // with their lengths.
+    // SAFETY: the kernel only reads, from `bytes` and from the room, which are borrowed for the
+    // call, with their lengths.
     check_size(unsafe { libc::sendmsg(socket, &raw const header, NO_SIGNAL) })
 }
 
@@ -56,8 +56,8 @@ pub(super) fn recv<'a>(
 ) -> io::Result<(usize, impl Iterator<Item = ControlMessage<'a>> + use<'a>, bool)> {
     let mut piece = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let mut header = header(&mut piece, room);
-    // SAFETY: the kernel writes to the buffer and to the room, which are borrowed exclusively for the
-    // call, at most their lengths.
+    // SAFETY: the kernel writes to the buffer and to the room, which are borrowed exclusively for
+    // the call, at most their lengths.
     let count = check_size(unsafe { libc::recvmsg(socket, &raw mut header, flags) })?;
     // SAFETY: `msg_control` is the room, of which the kernel has written `msg_controllen` bytes.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(&raw const header) };

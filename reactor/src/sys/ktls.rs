@@ -38,8 +38,8 @@ pub(super) fn supports_tls(suite: Suite) -> io::Result<()> {
     supported.map(drop).ok_or(ErrorKind::Unsupported.into())
 }
 
-/// Keeps the result of a probe, unless it failed for want of a resource: that says nothing about the
-/// kernel, so the next connection probes again.
+/// Keeps the result of a probe, unless it failed for want of a resource: that says nothing about
+/// the kernel, so the next connection probes again.
 fn remember(supported: &OnceLock<Vec<Suite>>, probed: io::Result<Vec<Suite>>) {
     let suites = match probed {
         Ok(suites) => {
@@ -63,8 +63,8 @@ fn remember(supported: &OnceLock<Vec<Suite>>, probed: io::Result<Vec<Suite>>) {
     let _ = supported.set(suites);
 }
 
-/// Tries each suite with a connection over the loopback interface. The kernel supports TLS 1.3 since
-/// Linux 5.1, ChaCha20-Poly1305 since 5.11, and each cipher only if it was built.
+/// Tries each suite with a connection over the loopback interface. The kernel supports TLS 1.3
+/// since Linux 5.1, ChaCha20-Poly1305 since 5.11, and each cipher only if it was built.
 fn probe() -> io::Result<Vec<Suite>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
@@ -125,8 +125,8 @@ fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<Vec<u8>> {
     let mut nonce = key.nonce;
     if direction == KeyFor::Sending && suite.version == TlsVersion::Tls12 && salt_len > 0 {
         // The records carry the last 8 bytes of their nonce (RFC 5288, section 3). rustls combines
-        // these bytes with the sequence number, while the kernel counts up from them. The other half
-        // of the range keeps the kernel from using a nonce again, which would reveal the key.
+        // these bytes with the sequence number, while the kernel counts up from them. The other
+        // half of the range keeps the kernel from using a nonce again, which would reveal the key.
         nonce[4] ^= 0x80;
     }
     let (salt, iv) = nonce.split_at(salt_len);

@@ -14,8 +14,8 @@ use super::{Fd, TcpOptions};
 /// OpenBSD have `SO_REUSEPORT` too, but give all connections to one of the sockets.
 pub(crate) const DIVIDES: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
 
-/// The first of several sockets is bound alone, to exclude others: a second server of the same user,
-/// started by mistake, would silently get half of the connections (`socket(7)`).
+/// The first of several sockets is bound alone, to exclude others: a second server of the same
+/// user, started by mistake, would silently get half of the connections (`socket(7)`).
 pub(super) fn listen_tcp(
     address: SocketAddr,
     backlog: u32,

@@ -27,11 +27,11 @@ pub(crate) fn on_termination(
     Ok(())
 }
 
-/// Blocks `SIGPIPE` and `SIGXFSZ` in the calling thread, for good. `sendfile(2)` and `splice(2)` raise
-/// the first in the calling thread when the peer is gone, and have no flag against that like the one
-/// of `send(2)`. A write beyond the file size limit of the process (`setrlimit(2)`) raises the
-/// second, which by default ends the process. The signals stay pending, and the calls return `EPIPE`
-/// and `EFBIG`.
+/// Blocks `SIGPIPE` and `SIGXFSZ` in the calling thread, for good. `sendfile(2)` and `splice(2)`
+/// raise the first in the calling thread when the peer is gone, and have no flag against that like
+/// the one of `send(2)`. A write beyond the file size limit of the process (`setrlimit(2)`) raises
+/// the second, which by default ends the process. The signals stay pending, and the calls return
+/// `EPIPE` and `EFBIG`.
 ///
 /// Reactors and their workers do this before their own calls, so that neither signal ends the
 /// process or reaches a signal handler of the program. Call it in a thread of your own that writes

@@ -43,8 +43,8 @@ impl SocketFile {
         Ok(SocketFile { path: path.into(), id: id_at(path)?, mode, lock, is_elsewhere: true })
     }
 
-    /// The lock, to pass it on. `None` if the file is no longer that of the socket: whoever gets the
-    /// lock would take what is at the path for its own.
+    /// The lock, to pass it on. `None` if the file is no longer that of the socket: whoever gets
+    /// the lock would take what is at the path for its own.
     pub(crate) fn lock(&self) -> Option<BorrowedFd<'_>> {
         // The process may not look there any more, as another user.
         let is_there = id_at(&self.path)

@@ -36,8 +36,8 @@ pub struct Client(pub(super) usize);
 /// [`File`](crate::fs::File) itself, it must drop that first.
 ///
 /// # Panics
-/// All calls that run the reactor panic if it breaks an invariant, if it never becomes idle, or if a
-/// handler has panicked: the reactor survives that, but an assertion in a handler must fail the
+/// All calls that run the reactor panic if it breaks an invariant, if it never becomes idle, or if
+/// a handler has panicked: the reactor survives that, but an assertion in a handler must fail the
 /// test. For tests of such panics see [`expect_panics`](Harness::expect_panics).
 pub struct Harness<H: Handler> {
     pub(super) reactor: Reactor,

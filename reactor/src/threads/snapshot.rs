@@ -172,9 +172,9 @@ pub(crate) struct RemoteLedger {
 type Request = Sender<Snapshot>;
 
 impl LedgerReader {
-    /// Returns the current counters of all its reactors. Returns `None` if a reactor does not answer
-    /// within the timeout, because it is in a long callback or is not running. Returns `None`
-    /// immediately if 16,384 requests are waiting for one of the reactors.
+    /// Returns the current counters of all its reactors. Returns `None` if a reactor does not
+    /// answer within the timeout, because it is in a long callback or is not running. Returns
+    /// `None` immediately if 16,384 requests are waiting for one of the reactors.
     ///
     /// Each reactor makes its copy after this call, when it delivers messages; a sleeping reactor
     /// is woken for this. So the copy includes everything that happened before the call, and its

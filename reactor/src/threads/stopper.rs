@@ -89,8 +89,8 @@ impl Stopper {
         let stopper = self.clone();
         let stop = move || {
             let is_first = !stopper.0.announced.swap(true, Ordering::SeqCst);
-            // Nothing can be reported from inside a signal handler, and a waker that exists does not
-            // refuse.
+            // Nothing can be reported from inside a signal handler, and a waker that exists does
+            // not refuse.
             let delays = is_first && !stopper.0.delay.is_zero();
             let _ = if delays { stopper.wake() } else { stopper.stop() };
         };

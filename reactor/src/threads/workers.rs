@@ -48,9 +48,9 @@
 //!
 //! Sharing means that one kind of work can delay another. `getaddrinfo(3)` may take half a minute
 //! if a name server does not answer, so lookups use at most half of the threads, but at least one;
-//! further lookups wait. Concurrent requests for the same name share one lookup, so a slow name takes
-//! one thread. In a pool with only one thread, a slow lookup delays all disk jobs queued after it. The
-//! program's own jobs are not capped: run long ones in a separate pool.
+//! further lookups wait. Concurrent requests for the same name share one lookup, so a slow name
+//! takes one thread. In a pool with only one thread, a slow lookup delays all disk jobs queued
+//! after it. The program's own jobs are not capped: run long ones in a separate pool.
 //!
 //! [`ServerOptions::workers`]: crate::ServerOptions::workers
 //! [`Reactor::set_workers`]: crate::Reactor::set_workers

@@ -75,8 +75,8 @@ pub(crate) fn restart_idle(core: &mut Core, index: u32) {
     arm(core, index);
 }
 
-/// Called when a direction of a connection has ended, or it has become part of a relay. If it is one
-/// of [half-closed](Limits::half_closed) connections now, its shorter idle time begins.
+/// Called when a direction of a connection has ended, or it has become part of a relay. If it is
+/// one of [half-closed](Limits::half_closed) connections now, its shorter idle time begins.
 pub(crate) fn note_half_closed(core: &mut Core, index: u32) {
     if core[index].is_half_closed_relay() {
         restart_idle(core, index);

@@ -44,9 +44,9 @@
 //! accepted everything before it, and then shuts down the socket's sending side.
 //!
 //! The kernel must start at a record boundary. The transport opens complete records that arrived
-//! together with the handshake. If it answers one of them, if they are followed by a partial record,
-//! or if the socket has no room for the end of the handshake, the transport keeps doing the work.
-//! This is also the case if the kernel lacks the module or the cipher, which [`probe_kernel`]
+//! together with the handshake. If it answers one of them, if they are followed by a partial
+//! record, or if the socket has no room for the end of the handshake, the transport keeps doing the
+//! work. This is also the case if the kernel lacks the module or the cipher, which [`probe_kernel`]
 //! detects. FreeBSD also has kernel TLS, but the reactor does not use it.
 //!
 //! A receive may stop in front of a record without application data. Therefore only `EAGAIN` tells

@@ -27,7 +27,8 @@ pub fn probe_kernel() {
     let _ = Kernel::Os.supports_tls(any);
 }
 
-/// Leaves the records of a transport to the kernel, if both can. Called at the end of the handshake.
+/// Leaves the records of a transport to the kernel, if both can. Called at the end of the
+/// handshake.
 pub(super) fn offload(core: &mut Core, index: u32) {
     let Some(layer) = core.connections[index as usize].layer() else { return };
     let suite = layer.call(&mut core.pool, |transport, _| {

@@ -23,9 +23,9 @@ impl Reactor {
     ///
     /// [`Ledger::memory_shortages`](crate::Ledger::memory_shortages) counts how often that begins.
     /// At fifteen sixteenths it aborts the connections that hold most, with
-    /// [`Reason::MemoryBudget`](crate::Reason::MemoryBudget), until fourteen sixteenths are left. If
-    /// memory stays short for ten seconds, it aborts as many as end that. A piece that several hold
-    /// is divided among them, since aborting one of them does not free it.
+    /// [`Reason::MemoryBudget`](crate::Reason::MemoryBudget), until fourteen sixteenths are left.
+    /// If memory stays short for ten seconds, it aborts as many as end that. A piece that several
+    /// hold is divided among them, since aborting one of them does not free it.
     /// [`Ledger::memory_aborts`](crate::Ledger::memory_aborts) counts them, and the log names one
     /// of them a second.
     ///
@@ -49,7 +49,8 @@ impl Reactor {
         let core = &mut self.turn.core;
         if core.budget.as_ref().is_some_and(|budget| budget.is_due(core.volume(), core.now)) {
             for index in keep_budget(core) {
-                // Now: in its place on the worklist it would keep its buffers while others fill more.
+                // Now: in its place on the worklist it would keep its buffers while others fill
+                // more.
                 self.run_connection(index);
             }
         }

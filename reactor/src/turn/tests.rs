@@ -1,5 +1,5 @@
-//! Deadlines and timers set between two turns count from then, not from the turn before; and the time
-//! that callbacks take.
+//! Deadlines and timers set between two turns count from then, not from the turn before; and the
+//! time that callbacks take.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;

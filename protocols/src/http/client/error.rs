@@ -29,8 +29,8 @@ pub enum Cause {
     /// No connection was established. The kinds are those of
     /// [`Reason::Unconnected`](sluicegate_reactor::Reason::Unconnected).
     Unconnected(io::ErrorKind),
-    /// The [transport](sluicegate_reactor::transport) failed, such as the handshake of TLS. The text
-    /// says why.
+    /// The [transport](sluicegate_reactor::transport) failed, such as the handshake of TLS. The
+    /// text says why.
     Transport(String),
     /// A deadline has passed.
     TimedOut(Phase),

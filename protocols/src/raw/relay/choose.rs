@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use sluicegate_reactor::{Context, Target};
 
-/// Chooses the targets of a [`Relay`](super::Relay), from the first bytes of each client or from its
-/// address.
+/// Chooses the targets of a [`Relay`](super::Relay), from the first bytes of each client or from
+/// its address.
 ///
 /// ```
 /// use std::rc::Rc;

@@ -116,10 +116,10 @@ impl User {
 }
 
 /// Gives up all capabilities of the calling thread: what [`User::switch`] has kept and, if the
-/// process ran as its user already, what it was started with. Root without them reads only what root
-/// owns or others may read. Call it when the server listens, and before other
-/// threads start, since it affects the calling thread only. Programs that the process starts cannot
-/// get privileges back (`PR_SET_NO_NEW_PRIVS`).
+/// process ran as its user already, what it was started with. Root without them reads only what
+/// root owns or others may read. Call it when the server listens, and before other threads start,
+/// since it affects the calling thread only. Programs that the process starts cannot get privileges
+/// back (`PR_SET_NO_NEW_PRIVS`).
 ///
 /// # Errors
 /// The error of `capset(2)` or `prctl(2)`.

@@ -43,8 +43,8 @@ impl Handler for Client {
     fn on_ready(&mut self, cx: &mut Context<'_>, _: &mut ()) {
         let tls = cx.transport::<Connection>().expect("TLS");
         self.resumed = tls.is_resumed();
-        // A part of a longer record could arrive together with the handshake, which the server would
-        // have to keep.
+        // A part of a longer record could arrive together with the handshake, which the server
+        // would have to keep.
         cx.send(&pattern()[..10]);
     }
 

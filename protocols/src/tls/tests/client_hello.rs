@@ -19,7 +19,8 @@ fn of_rustls(target: &str) -> Vec<u8> {
     End::connected(&connector(client()), target).out
 }
 
-/// Parses bytes and each of their prefixes. What is decided about some bytes is not changed by more.
+/// Parses bytes and each of their prefixes. What is decided about some bytes is not changed by
+/// more.
 fn parse(bytes: &[u8]) -> Result<Option<ClientHello>, ClientHelloError> {
     let mut decided = Ok(None);
     for len in 0..=bytes.len() {

@@ -145,8 +145,8 @@ impl Balancer {
         self.upstreams.log(id, change);
     }
 
-    /// The time of a client is over. The upstream that it connects to has failed, unless the attempt
-    /// began too late: otherwise one that never answers would get clients for ever.
+    /// The time of a client is over. The upstream that it connects to has failed, unless the
+    /// attempt began too late: otherwise one that never answers would get clients for ever.
     pub(super) fn expire(&self, cx: &mut Turn, client: &Client) {
         if let Place::Connecting { to, since } = client.place.get()
             && cx.now() - since >= self.attempt_timeout
@@ -156,8 +156,8 @@ impl Balancer {
         }
     }
 
-    /// An established connection is over. Its upstream may have refused it only then, as with TLS 1.3
-    /// and the certificate of a client.
+    /// An established connection is over. Its upstream may have refused it only then, as with TLS
+    /// 1.3 and the certificate of a client.
     pub(super) fn joined_over(&mut self, cx: &Turn, id: UpstreamId, connection: ConnId) {
         let error = cx.transport_error(connection);
         if let (Some(error), Some(upstream)) = (error, self.upstreams.get(id)) {
@@ -176,8 +176,8 @@ impl Balancer {
         why: Reason,
     ) {
         match why {
-            // This process is to blame, but perhaps not for the other upstreams: an address needs no
-            // lookup.
+            // This process is to blame, but perhaps not for the other upstreams: an address needs
+            // no lookup.
             Reason::Unconnected(ErrorKind::QuotaExceeded) => {
                 self.upstreams.given_up(id);
                 let why = unconnected::text(ErrorKind::QuotaExceeded);

@@ -12,8 +12,8 @@ fn checking() -> BalancerOptions {
     BalancerOptions { check_interval: Some(5 * SECOND), ..BalancerOptions::default() }
 }
 
-/// Accepts the checks that wait, and ends them as a server does that reads to the end. Returns which
-/// upstreams were checked.
+/// Accepts the checks that wait, and ends them as a server does that reads to the end. Returns
+/// which upstreams were checked.
 fn answer(h: &mut Harness<Balancer>) -> Vec<usize> {
     let mut checked = Vec::new();
     while let Some((server, number)) = accept(h) {

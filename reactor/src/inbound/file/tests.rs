@@ -78,7 +78,8 @@ fn a_bounded_number_of_buffers_is_given_away_and_few_are_left_behind() {
             h.feed(*client, &input[..at]);
             h.feed(*client, &input[at..]);
         }
-        // What arrives with the request for the file has been received when there is no room for it.
+        // What arrives with the request for the file has been received when there is no room for
+        // it.
         let most = if at == 0 { MOST_BATCHES + clients.len() } else { MOST_BATCHES };
         assert!((MOST_BATCHES..=most).contains(&lent(&mut h)), "cut at {at}");
         h.release_disk();

@@ -1,5 +1,5 @@
-//! The old process of a hot restart: it offers its listeners, and releases them once the new process
-//! serves.
+//! The old process of a hot restart: it offers its listeners, and releases them once the new
+//! process serves.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -35,8 +35,8 @@ pub(super) struct Estate {
     pub(super) is_offered: Arc<AtomicBool>,
 }
 
-/// Accepts the connections of new processes. A thread serves each of them and ends with it: a server
-/// with one reactor should not keep a second thread.
+/// Accepts the connections of new processes. A thread serves each of them and ends with it: a
+/// server with one reactor should not keep a second thread.
 pub(super) struct Control {
     estate: Estate,
     /// Each of these threads has a clone.

@@ -32,8 +32,8 @@ pub(crate) struct Offered {
     lock: Option<OwnedFd>,
 }
 
-/// Whether an error means that the old process has ended. Linux reports a reset if it has ended with
-/// unread bytes.
+/// Whether an error means that the old process has ended. Linux reports a reset if it has ended
+/// with unread bytes.
 pub(super) fn has_ended(error: &io::Error) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe)

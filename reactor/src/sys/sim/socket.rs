@@ -175,8 +175,8 @@ impl Stream {
         self.capacity.saturating_sub(self.outbox.len())
     }
 
-    /// Whether there is enough room for an event: a third of the buffer (`sk_stream_is_writeable` of
-    /// Linux).
+    /// Whether there is enough room for an event: a third of the buffer (`sk_stream_is_writeable`
+    /// of Linux).
     fn is_writable(&self) -> bool {
         self.room() > 0 && self.room() >= self.outbox.len() / 2
     }

@@ -19,8 +19,9 @@ impl Workers {
     /// one thread for each of its names, and not all of them.
     ///
     /// # Errors
-    /// `QuotaExceeded` if [`WorkersLimits::queue`](super::WorkersLimits::queue) lookups are waiting,
-    /// or as many others for this name; the error of starting a thread if the pool has none.
+    /// `QuotaExceeded` if [`WorkersLimits::queue`](super::WorkersLimits::queue) lookups are
+    /// waiting, or as many others for this name; the error of starting a thread if the pool has
+    /// none.
     pub(crate) fn look_up<M: Send + 'static>(
         &self,
         name: Box<str>,
