@@ -103,7 +103,7 @@ impl Checks {
     }
 }
 
-/// It has no connections: those of its clients have handlers of their own.
+/// Never called: each client registers its own handler for its connections.
 impl Handler for Checks {
     type Session = ();
 

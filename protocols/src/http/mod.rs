@@ -137,7 +137,7 @@
 //! | `service`, `middleware`, `body`, `form`, `in_flight` | the application, request bodies, responses to log |
 //! | `reply`, `deferred`, `postponed`, `stream`, `save`, `upgrade` | building responses |
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
-//! | `sink`, [`multipart`], `chunks`, `trailers` | bodies being received |
+//! | `sink`, [`multipart`], `chunks`, `trailers`, `unsaved` | bodies being received |
 //! | `framed`, `framing`, `scan`, `target`, `writer` | the parts of messages |
 //! | `metrics`, `request`, `record`, `fault`, `status`, `limits`, `date`, `grammar`, `credentials`, `percent` | data |
 //!
@@ -183,6 +183,7 @@ mod target;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 mod trailers;
+mod unsaved;
 mod upgrade;
 mod writer;
 
@@ -196,11 +197,11 @@ pub use postponed::Postponed;
 pub use record::LogRecord;
 pub use reply::{Answered, Reply};
 pub use request::{Method, Request, Version};
-pub(crate) use save::WriteErrors;
 pub use server::Http;
 pub use service::Service;
 pub use session::HttpSession;
 pub use status::Status;
 pub use stream::ResponseStream;
 pub use trailers::Trailers;
+pub(crate) use unsaved::WriteErrors;
 pub use upgrade::Upgrade;

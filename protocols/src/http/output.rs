@@ -8,8 +8,8 @@ use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
 
 use super::date::Clock;
 use super::response::{PendingResponse, Persistence, ResponseMode};
-use super::save::WriteErrors;
 use super::status::Status;
+use super::unsaved::WriteErrors;
 use super::writer::{write_decimal, write_status_line};
 
 /// Bodies in memory up to this size are copied after their head: a short copy is cheaper than one
