@@ -5,10 +5,11 @@ use std::io;
 use std::os::fd::IntoRawFd;
 
 use rustix::fs::{self, Access, AtFlags, FlockOperation, Mode, OFlags, RawMode};
-use rustix::io::Errno;
+use rustix::io::{Errno, pwrite};
 
 use super::Fd;
-use super::unix::{borrow, check_size, file_offset};
+use super::safe_ret::returned;
+use super::unix::borrow;
 
 /// Opens a file for reading and writing, or creates it, and does not follow a symbolic link.
 const WRITABLE: OFlags =
@@ -16,7 +17,8 @@ const WRITABLE: OFlags =
 
 pub(super) fn create_new(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd> {
     let mode = Mode::from_raw_mode(mode as RawMode);
-    Ok(fs::openat(borrow(&dir), name, WRITABLE | OFlags::EXCL, mode)?.into_raw_fd())
+    let created = fs::openat(borrow(&dir), name, WRITABLE | OFlags::EXCL, mode);
+    Ok(returned(created)?.into_raw_fd())
 }
 
 pub(super) fn open_locked(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd> {
@@ -39,10 +41,7 @@ pub(super) fn create_unnamed(dir: Fd) -> io::Result<Fd> {
 
 pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize> {
     super::signal::block_io_signals();
-    let offset = file_offset(offset)?;
-    // SAFETY: the kernel reads at most `bytes.len()` bytes of the slice, which is borrowed for the
-    // call.
-    check_size(unsafe { libc::pwrite(file, bytes.as_ptr().cast(), bytes.len(), offset) })
+    Ok(returned(pwrite(borrow(&file), bytes, offset))?)
 }
 
 pub(super) fn sync(file: Fd) -> io::Result<()> {
@@ -50,7 +49,7 @@ pub(super) fn sync(file: Fd) -> io::Result<()> {
 }
 
 pub(super) fn rename(dir: Fd, name: &OsStr, new_dir: Fd, new_name: &OsStr) -> io::Result<()> {
-    Ok(fs::renameat(borrow(&dir), name, borrow(&new_dir), new_name)?)
+    Ok(returned(fs::renameat(borrow(&dir), name, borrow(&new_dir), new_name))?)
 }
 
 pub(super) fn make_dir(dir: Fd, name: &OsStr) -> io::Result<()> {

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, DirEntry, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 
+use super::safe_ret::returned;
 use super::unix::borrow;
 use super::{Entry, Fd, FileKind, Metadata, ReadDir, about};
 
@@ -78,12 +79,12 @@ fn outside() -> io::Error {
 }
 
 pub(super) fn metadata(file: Fd) -> io::Result<Metadata> {
-    Ok(from_stat(&fstat(borrow(&file))?))
+    Ok(from_stat(&returned(fstat(borrow(&file)))?))
 }
 
 /// The attributes of a name, without following a symbolic link.
 fn metadata_at(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Metadata> {
-    Ok(from_stat(&statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    Ok(from_stat(&returned(statat(dir, name, AtFlags::SYMLINK_NOFOLLOW))?))
 }
 
 fn from_stat(stat: &Stat) -> Metadata {

@@ -5,9 +5,8 @@
 //! between the operating system and, with the feature `testing`, a [simulated one](sim). Without
 //! the feature each is a type with a single variant, so the choice costs nothing.
 //!
-//! Calls on directories, names and pipes go through `rustix`, without `unsafe`. Those that move the
-//! bytes of connections and files go through `libc`, as a borrowed descriptor of the standard
-//! library costs a comparison each.
+//! Calls go through `rustix` where it has them, without `unsafe`. On Linux it makes them inline,
+//! which `safe_ret.rs` needs.
 //!
 //! # The contract
 //!
@@ -96,6 +95,7 @@ mod pipe;
 mod process;
 mod residency;
 mod rights;
+mod safe_ret;
 mod sendfile;
 mod shared;
 mod shortage;
@@ -374,7 +374,10 @@ impl Selector {
     /// Creates a selector of `kernel` that returns at most `capacity` events from a wait.
     pub(crate) fn new(kernel: &Kernel, capacity: usize) -> io::Result<Selector> {
         match kernel {
-            Kernel::Os => selector::Selector::new(capacity).map(Selector::Os),
+            Kernel::Os => {
+                safe_ret::detect();
+                selector::Selector::new(capacity).map(Selector::Os)
+            }
             #[cfg(feature = "testing")]
             Kernel::Sim(world) => Ok(Selector::Sim(world.selector(capacity))),
         }

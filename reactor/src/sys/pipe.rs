@@ -1,15 +1,18 @@
 //! Moving bytes between sockets without copying them into the process: through a pipe, whose
 //! buffers refer to the received pages until the other socket has sent them (Linux).
 
+use std::io;
 use std::os::fd::IntoRawFd;
-use std::{io, ptr};
 
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with};
+use rustix::pipe::{
+    self, PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with,
+};
 
 use super::Fd;
+use super::safe_ret::returned;
 use super::signal::block_io_signals;
-use super::unix::{check_size, file_offset};
+use super::unix::borrow;
 
 /// The least size to ask for. A new pipe has two pages once the user's quota is used up
 /// (`/proc/sys/fs/pipe-user-pages-soft`), too few to be worth a call.
@@ -33,21 +36,17 @@ pub(super) fn open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)> {
 #[inline]
 pub(super) fn splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
     block_io_signals();
-    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
-    // SAFETY: null pointers say that neither is a file with an offset; the rest are numbers.
-    check_size(unsafe { libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), bytes, flags) })
+    let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+    Ok(returned(pipe::splice(borrow(&from), None, borrow(&to), None, bytes, flags))?)
 }
 
 /// Unlike a write, it may move fewer bytes than there are: it stops at the end of a page.
 #[inline]
 pub(super) fn splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {
     block_io_signals();
-    let mut offset = file_offset(offset)?;
-    // SAFETY: the kernel reads and writes one offset, which is a local; a null pointer says that
-    // the pipe has none; the rest are numbers.
-    check_size(unsafe {
-        libc::splice(from, ptr::null_mut(), file, &raw mut offset, bytes, libc::SPLICE_F_MOVE)
-    })
+    let (from, file, mut offset) = (borrow(&from), borrow(&file), offset);
+    let moved = pipe::splice(from, None, file, Some(&mut offset), bytes, SpliceFlags::MOVE);
+    Ok(returned(moved)?)
 }
 
 #[cfg(test)]

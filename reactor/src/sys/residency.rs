@@ -3,23 +3,22 @@
 //! Linux has a flag for such reads, `RWF_NOWAIT`. As of 6.18, ext4, XFS and Btrfs support it;
 //! tmpfs, overlayfs and FUSE do not. Other systems have no equivalent.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+use super::safe_ret::returned;
 use super::{Fd, unix};
 
 #[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let offset = unix::file_offset(offset)?;
-    let vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    // SAFETY: the kernel reads one `iovec`, which is a local, and writes at most `iov_len` bytes to
-    // the buffer it points to, which is borrowed exclusively for the call.
-    let read = unsafe { libc::preadv2(file, &raw const vector, 1, offset, libc::RWF_NOWAIT) };
-    unix::check_size(read).map_err(|error| match error.raw_os_error() {
+    let (file, buffer) = (unix::borrow(&file), &mut [IoSliceMut::new(buffer)]);
+    returned(preadv2(file, buffer, offset, ReadWriteFlags::NOWAIT)).map_err(|error| match error {
         // The file system does not support the flag, the kernel is older than 4.14, or a sandbox
         // forbids the call.
-        Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => io::ErrorKind::Unsupported.into(),
-        _ => error,
+        Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL => io::ErrorKind::Unsupported.into(),
+        error => error.into(),
     })
 }
 

@@ -14,13 +14,13 @@ pub(super) const AVAILABLE: bool = cfg!(any(target_os = "linux", target_os = "fr
 #[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {
+    use super::safe_ret::returned;
     use super::signal::block_io_signals;
-    use super::unix::{check_size, file_offset};
+    use super::unix::borrow;
 
     block_io_signals();
-    let mut offset = file_offset(offset)?;
-    // SAFETY: the kernel reads and writes one `off_t`, which is a local; the rest are numbers.
-    check_size(unsafe { libc::sendfile(socket, file, &raw mut offset, bytes) })
+    let (socket, file, mut offset) = (borrow(&socket), borrow(&file), offset);
+    Ok(returned(rustix::fs::sendfile(socket, file, Some(&mut offset), bytes))?)
 }
 
 /// With `SF_NODISKIO` the call would return `EBUSY` for pages that are not in memory. Without it
@@ -30,12 +30,13 @@ pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::R
     use std::ptr;
 
     use super::signal::block_io_signals;
-    use super::unix::{check, file_offset};
+    use super::unix::check;
 
     block_io_signals();
     // FreeBSD takes a count of 0 for the rest of the file.
     debug_assert!(bytes > 0);
-    let offset = file_offset(offset)?;
+    let offset =
+        libc::off_t::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
     let mut sent: libc::off_t = 0;
     // SAFETY: the kernel writes one `off_t`, which is a local; a null pointer says that there are
     // no headers and trailers; the rest are numbers.

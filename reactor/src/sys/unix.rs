@@ -4,15 +4,16 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
-use std::net::Shutdown;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use std::{ptr, slice};
 
 use libc::{c_int, ssize_t};
+use rustix::buffer::Buffer;
+use rustix::io::{Errno, pread};
+use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use socket2::{Domain, SockRef, Socket, Type};
 
+use super::safe_ret::returned;
 use super::{Fd, More};
 
 #[cfg(test)]
@@ -31,32 +32,27 @@ const MORE: c_int = libc::MSG_MORE;
 #[cfg(not(target_os = "linux"))]
 const MORE: c_int = 0;
 
-/// The last error of this thread.
-fn last_error() -> io::Error {
-    translated(io::Error::last_os_error())
-}
-
 /// Translates the errno values that only some systems have.
-fn translated(error: io::Error) -> io::Error {
+fn translated(error: Errno) -> io::Error {
     #[cfg(target_vendor = "apple")]
-    match error.raw_os_error() {
+    let error = match error {
         // xnu is out of mbufs, and wakes the writer when it has some.
-        Some(libc::ENOBUFS) => return io::Error::from_raw_os_error(libc::EAGAIN),
+        Errno::NOBUFS => Errno::AGAIN,
         // A send that races with the teardown of the connection.
-        Some(libc::EPROTOTYPE) => return io::Error::from_raw_os_error(libc::ECONNRESET),
-        _ => {}
-    }
-    error
+        Errno::PROTOTYPE => Errno::CONNRESET,
+        other => other,
+    };
+    error.into()
 }
 
 /// The result of a call that returns -1 for an error.
 pub(super) fn check(result: c_int) -> io::Result<c_int> {
-    if result < 0 { Err(last_error()) } else { Ok(result) }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// The result of a call that returns a count, or -1 for an error.
 pub(super) fn check_size(result: ssize_t) -> io::Result<usize> {
-    usize::try_from(result).map_err(|_| last_error())
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 /// A descriptor for the safe interfaces, for the duration of one call.
@@ -95,21 +91,15 @@ pub(super) fn stream_socket(domain: Domain) -> io::Result<Socket> {
 
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
-    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: null pointers mean that the address is not wanted; nothing else is touched.
-    check(unsafe { libc::accept4(listener, ptr::null_mut(), ptr::null_mut(), flags) })
-        .map_err(accept_error)
+    let flags = net::SocketFlags::NONBLOCK | net::SocketFlags::CLOEXEC;
+    let accepted = returned(net::accept_with(borrow(&listener), flags));
+    accepted.map(IntoRawFd::into_raw_fd).map_err(accept_error)
 }
 
 /// Apple has no `accept4(2)`: `O_NONBLOCK` comes from the listener, close-on-exec does not.
 #[cfg(target_vendor = "apple")]
 pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
-    use std::os::fd::IntoRawFd;
-
-    // SAFETY: null pointers mean that the address is not wanted; nothing else is touched.
-    let fd = check(unsafe { libc::accept(listener, ptr::null_mut(), ptr::null_mut()) })
-        .map_err(accept_error)?;
-    let socket = Socket::from(owned(fd));
+    let socket = Socket::from(net::accept(borrow(&listener)).map_err(accept_error)?);
     socket.set_cloexec(true)?;
     match socket.set_nosigpipe(true) {
         // The peer has already reset the connection. The next receive reports that.
@@ -121,25 +111,20 @@ pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
 
 /// Linux returns pending errors of the new connection from `accept`, and `EPERM` if a firewall
 /// forbids it (`accept(2)`). They do not concern the listener.
-fn accept_error(error: io::Error) -> io::Error {
-    let of_the_connection = [
-        libc::EPROTO,
-        libc::ECONNRESET,
-        libc::ENOPROTOOPT,
-        libc::EOPNOTSUPP,
-        libc::ENETDOWN,
-        libc::ENETUNREACH,
-        libc::EHOSTDOWN,
-        libc::EHOSTUNREACH,
+fn accept_error(error: Errno) -> io::Error {
+    match error {
         #[cfg(target_os = "linux")]
-        libc::ENONET,
-        libc::EPERM,
-    ];
-    match error.raw_os_error() {
-        Some(errno) if of_the_connection.contains(&errno) => {
-            io::ErrorKind::ConnectionAborted.into()
-        }
-        _ => error,
+        Errno::NONET => io::ErrorKind::ConnectionAborted.into(),
+        Errno::PROTO
+        | Errno::CONNRESET
+        | Errno::NOPROTOOPT
+        | Errno::OPNOTSUPP
+        | Errno::NETDOWN
+        | Errno::NETUNREACH
+        | Errno::HOSTDOWN
+        | Errno::HOSTUNREACH
+        | Errno::PERM => io::ErrorKind::ConnectionAborted.into(),
+        error => translated(error),
     }
 }
 
@@ -150,7 +135,8 @@ pub(super) fn close(fd: Fd) {
     #[cfg(sluicegate_libkqueue)]
     super::selector::closing(fd);
     // SAFETY: by the contract of `sys`, the caller owns the descriptor and gives it up here.
-    unsafe { libc::close(fd) };
+    unsafe { rustix::io::close(fd) };
+    returned(());
 }
 
 pub(super) fn reset(socket: Fd) {
@@ -173,15 +159,12 @@ pub(super) fn set_receive_mark(_: Fd, _: usize) -> io::Result<()> {
 }
 
 pub(super) fn shutdown_write(socket: Fd) -> io::Result<()> {
-    SockRef::from(&borrow(&socket)).shutdown(Shutdown::Write)
+    Ok(returned(net::shutdown(borrow(&socket), Shutdown::Write))?)
 }
 
 #[inline]
 pub(super) fn recv(socket: Fd, buffer: &mut [u8]) -> io::Result<usize> {
-    let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-    // SAFETY: the slice is borrowed exclusively, and no uninitialized byte is written to it: only
-    // the kernel writes.
-    receive(socket, unsafe { slice::from_raw_parts_mut(start, len) })
+    receive(socket, buffer)
 }
 
 pub(super) fn recv_append(socket: Fd, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
@@ -196,50 +179,39 @@ pub(super) fn recv_append(socket: Fd, buffer: &mut Vec<u8>, most: usize) -> io::
 }
 
 #[inline]
-fn receive(socket: Fd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
-    // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer, which is borrowed
-    // exclusively for the call.
-    let received =
-        check_size(unsafe { libc::recv(socket, buffer.as_mut_ptr().cast(), buffer.len(), 0) });
+fn receive(socket: Fd, buffer: impl Buffer<u8>) -> io::Result<usize> {
+    let received = returned(net::recv(borrow(&socket), buffer, RecvFlags::empty()));
+    let (_, count) = received.map_err(translated)?;
     #[cfg(sluicegate_libkqueue)]
-    if matches!(received, Ok(0))
+    if count == 0
         && let Some(error) = super::selector::error_taken(socket)
     {
         return Err(error);
     }
-    received
+    Ok(count)
 }
 
 #[inline]
 pub(super) fn send(socket: Fd, data: &[u8], more: More) -> io::Result<usize> {
-    // SAFETY: the kernel reads at most `data.len()` bytes of the slice, which is borrowed for the
-    // call.
-    check_size(unsafe { libc::send(socket, data.as_ptr().cast(), data.len(), flags(more)) })
+    returned(net::send(borrow(&socket), data, flags(more))).map_err(translated)
 }
 
 #[inline]
 pub(super) fn send_gather(socket: Fd, pieces: &[IoSlice<'_>], more: More) -> io::Result<usize> {
-    let socket = borrow(&socket);
-    SockRef::from(&socket).send_vectored_with_flags(pieces, flags(more)).map_err(translated)
+    let mut nothing_beside = SendAncillaryBuffer::default();
+    returned(net::sendmsg(borrow(&socket), pieces, &mut nothing_beside, flags(more)))
+        .map_err(translated)
 }
 
-const fn flags(more: More) -> c_int {
-    match more {
+const fn flags(more: More) -> SendFlags {
+    SendFlags::from_bits_retain(match more {
         More::No => NO_SIGNAL,
         More::Yes => NO_SIGNAL | MORE,
-    }
+    } as _)
 }
 
 pub(super) fn read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let offset = file_offset(offset)?;
-    // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer, which is borrowed
-    // exclusively for the call.
-    check_size(unsafe { libc::pread(file, buffer.as_mut_ptr().cast(), buffer.len(), offset) })
-}
-
-/// An offset in the kernel's type. No file has bytes at an offset that does not fit.
-pub(super) fn file_offset(offset: u64) -> io::Result<libc::off_t> {
-    libc::off_t::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
+    Ok(returned(pread(borrow(&file), buffer, offset))?)
 }
 
 #[inline]

@@ -1,8 +1,12 @@
 //! Waking a selector from other threads.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::Arc;
+
+use rustix::io::write;
+
+use super::safe_ret::returned;
 
 /// Wakes a [`Selector`](super::Selector) by a write to a file that it watches. Several calls may
 /// cause a single event.
@@ -32,7 +36,7 @@ impl Waker {
     }
 
     fn write(&self, number: u64) -> io::Result<()> {
-        (&*self.sender).write(&number.to_ne_bytes()).map(drop)
+        Ok(returned(write(&self.sender, &number.to_ne_bytes())).map(drop)?)
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::super::safe_ret::returned;
 use super::super::{FileKind, Metadata};
 use super::walk;
 
@@ -31,7 +32,7 @@ pub(super) fn metadata(dir: BorrowedFd<'_>, path: &[u8]) -> io::Result<Metadata>
 /// Resolves the path; `None` if it has to be walked.
 fn openat2(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<Option<OwnedFd>> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    match rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve) {
+    match returned(rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve)) {
         Ok(file) => Ok(Some(file)),
         // A directory was renamed, anywhere on the machine, while the kernel resolved `..`.
         Err(Errno::AGAIN) => Ok(None),

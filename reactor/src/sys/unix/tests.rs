@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 
 use rustix::fs::{OFlags, fcntl_getfl};
-use rustix::io::{FdFlags, fcntl_getfd};
+use rustix::io::{Errno, FdFlags, fcntl_getfd};
 
 use super::super::TcpOptions;
 use super::super::address::{local_address, peer_address};
@@ -194,9 +194,9 @@ fn an_error_of_the_new_connection_is_none_of_the_listener() {
         (libc::EAGAIN, ErrorKind::WouldBlock),
         (libc::EINTR, ErrorKind::Interrupted),
     ] {
-        assert_eq!(accept_error(io::Error::from_raw_os_error(errno)).kind(), expected);
+        assert_eq!(accept_error(Errno::from_raw_os_error(errno)).kind(), expected);
     }
     // The others recognize a shortage of descriptors by the error number.
-    let error = accept_error(io::Error::from_raw_os_error(libc::EMFILE));
+    let error = accept_error(Errno::MFILE);
     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
 }
