@@ -9,8 +9,9 @@ use sluicegate_reactor::{Context, Input};
 /// between.
 pub(crate) const MESSAGES_PER_TURN: u32 = 1024;
 
-/// Delivers up to `most` messages: calls `next` until it breaks or the connection stops reading.
-/// The rest of the input is delivered in the next turn.
+/// Delivers up to `most` messages: calls `next` until it breaks, the connection stops reading, or
+/// the application has directed the input elsewhere. The rest of the input is delivered in the next
+/// turn.
 #[inline]
 pub(crate) fn deliver(
     most: u32,
@@ -19,7 +20,7 @@ pub(crate) fn deliver(
     mut next: impl FnMut(&mut Context<'_>, &mut Input<'_>) -> ControlFlow<()>,
 ) {
     for _ in 0..most {
-        if !cx.wants_input() || next(cx, input).is_break() {
+        if !cx.wants_input() || cx.is_directed() || next(cx, input).is_break() {
             return;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use sluicegate_reactor::fs::{NotSaved, Saved};
 use sluicegate_reactor::{
     ConnId, Context, Handler, Input, Payload, Reason, Receive, Sessions, Timeout, Turn,
 };
@@ -113,6 +114,19 @@ impl<H: LineHandler> Handler for Lines<H> {
     ) {
         session.mode = Mode::LINE;
         self.handler.on_whole(cx, &mut session.own, bytes);
+    }
+
+    fn on_saved(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        saved: Result<Saved, NotSaved>,
+    ) {
+        self.handler.on_saved(cx, &mut session.own, saved);
+    }
+
+    fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, left: u64) {
+        self.handler.on_relayed(cx, &mut session.own, left);
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {

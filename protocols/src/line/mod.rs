@@ -4,9 +4,16 @@
 //! returns the [`Next`] input to expect: another line, a block whose size the line has announced,
 //! or raw bytes.
 //!
+//! A block can also bypass the handler. Instead of returning [`Next::Block`], the callback calls
+//! [`receive_file`](sluicegate_reactor::Context::receive_file),
+//! [`relay_part`](sluicegate_reactor::Peer::relay_part) or
+//! [`discard`](sluicegate_reactor::Context::discard), and returns [`Next::Line`]: the next line
+//! follows the block.
+//!
 //! The calls do not depend on how the network splits the input. Lines have a maximum length, each
 //! byte is examined once, and the responses to all lines of one receive are sent together.
 
+use sluicegate_reactor::fs::{NotSaved, Saved};
 use sluicegate_reactor::{ConnId, Context, Input, Payload, Reason, Timeout, Turn};
 
 mod adapter;
@@ -120,6 +127,31 @@ pub trait LineHandler: Sized + 'static {
     fn on_too_long(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, start: &[u8]) {
         let _ = (session, start);
         cx.close();
+    }
+
+    /// A file that a callback has requested is complete, or could not be written: see
+    /// [`Handler::on_saved`](sluicegate_reactor::Handler::on_saved). By default the connection is closed if the file
+    /// could not be written.
+    fn on_saved(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        saved: Result<Saved, NotSaved>,
+    ) {
+        let _ = session;
+        if saved.is_err() {
+            cx.close();
+        }
+    }
+
+    /// The relay of a part has ended: see
+    /// [`Handler::on_relayed`](sluicegate_reactor::Handler::on_relayed). By default the connection is closed if
+    /// `left` is not 0.
+    fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, left: u64) {
+        let _ = session;
+        if left > 0 {
+            cx.close();
+        }
     }
 
     /// The send queue has drained: see

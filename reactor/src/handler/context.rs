@@ -44,6 +44,16 @@ impl<'a> Context<'a> {
             && !self.hand_overs.iter().any(|hand_over| hand_over.index == self.index)
     }
 
+    /// Whether the next input goes elsewhere than to [`on_data`](crate::Handler::on_data): to
+    /// [`on_received`](crate::Handler::on_received), to a file or to another connection, or is
+    /// discarded. An adapter that calls its handler for each message of one input must stop when
+    /// the handler has requested this, since the rest is not its own.
+    #[must_use]
+    pub fn is_directed(&self) -> bool {
+        let special = self.core[self.index].special.as_ref();
+        special.is_some_and(|special| !matches!(special.strategy, Strategy::Stream))
+    }
+
     /// The current connection's limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {

@@ -10,6 +10,7 @@ use super::{Delimiter, LineEof, LineHandler, Lines, Next, Splitter};
 mod blocks;
 mod bursts;
 mod delimiters;
+mod directed;
 mod lengths;
 mod model;
 mod stopping;

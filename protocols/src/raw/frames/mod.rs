@@ -5,6 +5,7 @@
 
 use std::ops::ControlFlow;
 
+use sluicegate_reactor::fs::{NotSaved, Saved};
 use sluicegate_reactor::{
     ConnId, Context, Handler, Input, Payload, Reason, Receive, Sessions, Timeout, Turn,
 };
@@ -65,6 +66,29 @@ pub trait FrameHandler: Sized + 'static {
         error: FrameError,
     ) {
         let _ = (cx, session, error);
+    }
+
+    /// A file that a callback has requested is complete, or could not be written: see
+    /// [`Handler::on_saved`]. By default the connection is closed if the file could not be written.
+    fn on_saved(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        saved: Result<Saved, NotSaved>,
+    ) {
+        let _ = session;
+        if saved.is_err() {
+            cx.close();
+        }
+    }
+
+    /// The relay of a part has ended: see [`Handler::on_relayed`]. By default the connection is
+    /// closed if `left` is not 0.
+    fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, left: u64) {
+        let _ = session;
+        if left > 0 {
+            cx.close();
+        }
     }
 
     /// The send queue has drained: see [`Handler::on_drain`].
@@ -178,6 +202,19 @@ impl<H: FrameHandler> Handler for Frames<H> {
     ) {
         session.in_payload = false;
         self.handler.on_frame(cx, &mut session.own, &payload);
+    }
+
+    fn on_saved(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        saved: Result<Saved, NotSaved>,
+    ) {
+        self.handler.on_saved(cx, &mut session.own, saved);
+    }
+
+    fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, left: u64) {
+        self.handler.on_relayed(cx, &mut session.own, left);
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {

@@ -31,6 +31,7 @@ impl FrameHandler for Teller {
                 cx.request_drain();
             }
             b"close" => cx.close(),
+            b"discard" => cx.discard(3),
             _ => {}
         }
     }
@@ -252,6 +253,14 @@ fn row_07_half_a_million_frames_in_one_read_keep_nobody_waiting() {
     });
     assert_eq!(h.handler().handler().frames, FRAMES + 1);
     assert_eq!(h.sent(greedy), "(0 )".repeat(FRAMES));
+}
+
+#[test]
+fn bytes_that_a_handler_discards_are_not_taken_for_frames() {
+    let framing = Framing::prefixed(Prefix::U8, 100);
+    let input = b"\x07discard\x01a\x01\x01b";
+    let outcome = same_at_every_split(|| tell(framing, 11), input);
+    assert_eq!(outcome.sent, "(7 discard)(1 b)");
 }
 
 /// Echoes frames.
