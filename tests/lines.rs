@@ -8,7 +8,7 @@ use std::thread;
 use allocation_counter::measure;
 use sluicegate_protocols::line::{Delimiter, LineEof, LineHandler, Lines, Next, Splitter};
 use sluicegate_protocols::raw::frames::{FrameHandler, Frames, Framing, Prefix};
-use sluicegate_reactor::{Context, Limits, Listen, Reactor};
+use sluicegate_reactor::{Context, Limits, Listen, Payload, Reactor};
 
 use sockets::{StopAtEnd, exchange, serve};
 
@@ -109,7 +109,7 @@ impl FrameHandler for Echo {
 
     fn on_open(&mut self, _: &mut Context<'_>) {}
 
-    fn on_frame(&mut self, cx: &mut Context<'_>, _: &mut (), frame: &[u8]) {
+    fn on_frame(&mut self, cx: &mut Context<'_>, _: &mut (), frame: Payload<'_>) {
         FRAMING.send(cx, frame).expect("one that was received can be sent");
     }
 }

@@ -322,8 +322,8 @@ impl FrameHandler for Nested {
         String::new()
     }
 
-    fn on_frame(&mut self, _: &mut Context<'_>, said: &mut String, frame: &[u8]) {
-        *said = String::from_utf8_lossy(frame).into_owned();
+    fn on_frame(&mut self, _: &mut Context<'_>, said: &mut String, frame: Payload<'_>) {
+        *said = String::from_utf8_lossy(&frame).into_owned();
     }
 }
 

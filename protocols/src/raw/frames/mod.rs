@@ -22,7 +22,7 @@ pub use framing::{Extent, FrameError, FrameHeader, Framing, Prefix};
 ///
 /// ```
 /// use sluicegate_protocols::raw::frames::{FrameHandler, Frames, Framing, Prefix};
-/// use sluicegate_reactor::{Context, Reactor};
+/// use sluicegate_reactor::{Context, Payload, Reactor};
 ///
 /// const FRAMING: Framing = Framing::prefixed(Prefix::U32Be, 1 << 20);
 ///
@@ -31,7 +31,7 @@ pub use framing::{Extent, FrameError, FrameHeader, Framing, Prefix};
 /// impl FrameHandler for Echo {
 ///     type Session = ();
 ///     fn on_open(&mut self, _: &mut Context<'_>) {}
-///     fn on_frame(&mut self, cx: &mut Context<'_>, _: &mut (), frame: &[u8]) {
+///     fn on_frame(&mut self, cx: &mut Context<'_>, _: &mut (), frame: Payload<'_>) {
 ///         FRAMING.send(cx, frame).expect("received frames can be sent");
 ///     }
 /// }
@@ -55,7 +55,12 @@ pub trait FrameHandler: Sized + 'static {
     }
 
     /// A frame has arrived. `frame` does not contain its header.
-    fn on_frame(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, frame: &[u8]);
+    ///
+    /// A frame longer than [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) and
+    /// [`Limits::receive_direct`](sluicegate_reactor::Limits::receive_direct) is
+    /// [owned](Payload::Owned) unless it arrives in one receive: the handler gets the buffer that
+    /// it was received into, and can keep it or pass it to a worker.
+    fn on_frame(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, frame: Payload<'_>);
 
     /// The input is not a valid frame. The connection is closed after this call, as the start of
     /// the next frame is not known.
@@ -201,7 +206,7 @@ impl<H: FrameHandler> Handler for Frames<H> {
         payload: Payload<'_>,
     ) {
         session.in_payload = false;
-        self.handler.on_frame(cx, &mut session.own, &payload);
+        self.handler.on_frame(cx, &mut session.own, payload);
     }
 
     fn on_saved(
@@ -268,7 +273,7 @@ impl<H: FrameHandler> Frames<H> {
         let end = extent.header.saturating_add(extent.payload);
         if let Some(frame) = bytes.get(extent.header..end) {
             input.consume(end);
-            self.handler.on_frame(cx, &mut session.own, frame);
+            self.handler.on_frame(cx, &mut session.own, frame.into());
             return ControlFlow::Continue(());
         }
         if end > cx.limits().max_unread {

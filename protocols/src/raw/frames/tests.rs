@@ -21,10 +21,10 @@ impl FrameHandler for Teller {
 
     fn on_open(&mut self, _: &mut Context<'_>) {}
 
-    fn on_frame(&mut self, cx: &mut Context<'_>, (): &mut (), frame: &[u8]) {
+    fn on_frame(&mut self, cx: &mut Context<'_>, (): &mut (), frame: Payload<'_>) {
         self.frames += 1;
         cx.send(format!("({} {})", frame.len(), frame[..frame.len().min(8)].escape_ascii()));
-        match frame {
+        match &*frame {
             b"pause" => {
                 self.paused = true;
                 cx.pause();
@@ -256,6 +256,27 @@ fn row_07_half_a_million_frames_in_one_read_keep_nobody_waiting() {
 }
 
 #[test]
+fn a_long_frame_is_the_buffer_that_it_was_received_into() {
+    struct Keeper;
+    impl FrameHandler for Keeper {
+        type Session = ();
+        fn on_open(&mut self, _: &mut Context<'_>) {}
+        fn on_frame(&mut self, cx: &mut Context<'_>, (): &mut (), frame: Payload<'_>) {
+            let owned = matches!(frame, Payload::Owned(_));
+            cx.send(format!("({} {owned})", frame.len()));
+        }
+    }
+    let framing = Framing::prefixed(Prefix::U32Be, 1 << 20);
+    let mut h = Harness::new(Frames::new(Keeper, framing));
+    let client = h.open();
+    for length in [100, 1_000_000] {
+        h.feed(client, &*framing.header(length).expect("a length that is allowed"));
+        h.feed(client, vec![b'x'; length as usize]);
+    }
+    assert_eq!(h.sent(client), "(100 false)(1000000 true)");
+}
+
+#[test]
 fn bytes_that_a_handler_discards_are_not_taken_for_frames() {
     let framing = Framing::prefixed(Prefix::U8, 100);
     let input = b"\x07discard\x01a\x01\x01b";
@@ -271,9 +292,8 @@ impl FrameHandler for Echo {
 
     fn on_open(&mut self, _: &mut Context<'_>) {}
 
-    fn on_frame(&mut self, cx: &mut Context<'_>, (): &mut (), frame: &[u8]) {
-        let shared = Bytes::copy_from_slice(frame);
-        self.0.send(cx, shared).expect("one that was received can be sent");
+    fn on_frame(&mut self, cx: &mut Context<'_>, (): &mut (), frame: Payload<'_>) {
+        self.0.send(cx, frame.into_bytes()).expect("one that was received can be sent");
     }
 }
 
@@ -289,7 +309,7 @@ fn a_frame_leaves_with_its_header_and_a_large_one_is_not_copied() {
             let large = self.0.take().expect("one client");
             framing.send(cx, large).expect("a length that is allowed");
         }
-        fn on_frame(&mut self, _: &mut Context<'_>, (): &mut (), _: &[u8]) {}
+        fn on_frame(&mut self, _: &mut Context<'_>, (): &mut (), _: Payload<'_>) {}
     }
     let large = Bytes::from(vec![b'z'; 20_000]);
     let mut h = Harness::new(Frames::new(Large(Some(large.clone())), Framing::fixed(1)));
