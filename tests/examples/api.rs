@@ -106,6 +106,20 @@ fn each_subscriber_gets_an_event_a_second_until_it_leaves() {
 }
 
 #[test]
+fn a_server_that_stops_does_not_wait_for_its_subscribers() {
+    let mut h = api();
+    let clients = [h.open(), h.open()];
+    for client in clients {
+        assert_eq!(ask(&mut h, client, &get("/events")).0, "HTTP/1.1 200 OK");
+    }
+    h.stop();
+    for client in clients {
+        assert_eq!(h.sent(client), "0\r\n\r\n");
+        assert_eq!(h.state(client), State::Shut);
+    }
+}
+
+#[test]
 fn each_upload_is_answered_with_its_own_name_however_they_are_interleaved() {
     let mut h = api();
     let clients: Vec<Client> = (0..20).map(|_| h.open()).collect();

@@ -55,6 +55,14 @@ impl Reply<'_, '_> {
     ///         reply.stream(|stream, _| self.subscribers.push(stream))
     ///     }
     ///
+    ///     /// Otherwise the reactor waits for the streams until its grace period ends.
+    ///     fn on_stop(&mut self, cx: &mut Turn, connection: ConnId) {
+    ///         let is_its = |stream: &ResponseStream| stream.connection() == connection;
+    ///         if let Some(at) = self.subscribers.iter().position(is_its) {
+    ///             self.subscribers.swap_remove(at).finish(cx);
+    ///         }
+    ///     }
+    ///
     ///     fn on_gone(&mut self, _: &mut Turn, connection: ConnId) {
     ///         self.subscribers.retain(|stream| stream.connection() != connection);
     ///     }
