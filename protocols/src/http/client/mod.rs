@@ -70,6 +70,52 @@
 //! callbacks do not have, so clients are created before the reactor runs. The client does not
 //! handle redirects, cookies, caching or content codings.
 //!
+//! # Answering with the response of another server
+//!
+//! A service [defers](super::Reply::defer) its response, and the exchange keeps the
+//! [`Deferred`](super::Deferred) until the other server has answered:
+//!
+//! ```
+//! use sluicegate_protocols::http::client::{
+//!     self, Client, ClientError, Exchange, Response, Take,
+//! };
+//! use sluicegate_protocols::http::{Answered, Deferred, Reply, Request, Service, Status};
+//! use sluicegate_reactor::{Payload, Turn};
+//!
+//! /// Answers each request with the front page of another server.
+//! struct Front {
+//!     origin: Client<Fetch>,
+//! }
+//!
+//! impl Service for Front {
+//!     type State = ();
+//!
+//!     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+//!         reply.defer(|deferred, cx| {
+//!             self.origin.send(cx, client::Request::get("/"), Fetch(deferred));
+//!         })
+//!     }
+//! }
+//!
+//! struct Fetch(Deferred);
+//!
+//! impl Exchange for Fetch {
+//!     fn on_response(&mut self, _: &mut Turn, _: &Response<'_>) -> Take {
+//!         Take::Whole(1 << 20)
+//!     }
+//!
+//!     fn on_body(self, cx: &mut Turn, body: Payload<'_>) {
+//!         self.0.answer(cx, |reply| reply.send(body));
+//!     }
+//!
+//!     fn on_failed(self, cx: &mut Turn, _: ClientError) {
+//!         self.0.answer(cx, |reply| reply.error(Status::BAD_GATEWAY));
+//!     }
+//! }
+//! ```
+//!
+//! To forward requests as a proxy does, use [`Forward`](crate::forward::Forward).
+//!
 //! # TLS
 //!
 //! A connector of `tls` (feature `tls`) encrypts the connections, and verifies that the origin has
