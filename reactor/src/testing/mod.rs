@@ -180,8 +180,9 @@
 //!   each map, nor on memory addresses; a `BTreeMap` of [`ConnId`](crate::ConnId)s always has the
 //!   same order;
 //! - keep nothing in statics or thread-locals from one run to the next;
-//! - not start threads or wait for other threads: a simulation has one thread. A test posts the
-//!   results of [`workers`](crate::workers) itself ([`Sim::after`]);
+//! - not start threads or wait for other threads: a simulation has one thread. Its pool of workers
+//!   is [inline](crate::workers::Workers::inline), or the test posts their results itself
+//!   ([`Sim::after`]);
 //! - open files through [`fs`](crate::fs), not through `std::fs`.
 //!
 //! If a seed fails but passes when it is repeated, the panic message says so. One of these is then

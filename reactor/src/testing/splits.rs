@@ -32,6 +32,10 @@ impl fmt::Debug for Outcome {
 /// [`Records`], and also cuts its records in these ways. Returns the outcome, which must be the
 /// same each time.
 ///
+/// A server may answer several requests in the order in which it finishes them. Which request it
+/// has seen when it answers the first one then depends on the pieces: use inputs whose answers have
+/// one order, or test the requests one by one.
+///
 /// If [`through`](super::through) is running, it uses that transport only.
 ///
 /// The number of bytes handled is quadratic in the length of the input: inputs of up to a few

@@ -29,10 +29,11 @@ impl Sim {
     ///
     /// That is longer than the default of [`Limits::idle`](crate::Limits::idle), so the connection
     /// of a silent client is closed before this returns. A scenario that needs such connections
-    /// afterwards sets the limit to `None`, or uses [`run_for`](Sim::run_for).
+    /// afterwards sets the limit to `None`, or uses [`run_for`](Sim::run_for). So does one whose
+    /// handlers reconnect when a connection is closed, which never ends otherwise.
     ///
     /// # Panics
-    /// If the reactor breaks an invariant in that time.
+    /// If the reactor breaks an invariant in that time, or if it never ends.
     pub fn run(&mut self) {
         self.run_until(|rest_from| rest_from + REST.as_nanos() as u64);
     }
@@ -71,7 +72,10 @@ impl Sim {
                 _ => return,
             }
         }
-        panic!("the simulation never becomes idle");
+        panic!(
+            "the simulation never becomes idle; if its handlers reconnect or repeat something, use \
+             `run_for`, and `stop` at the end of the scenario"
+        );
     }
 
     /// Who has something to do now.
