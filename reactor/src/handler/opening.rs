@@ -329,6 +329,9 @@ impl Turn {
     /// queue; otherwise it cancels the attempt, as [`abort`](crate::Peer::abort) always does. In
     /// every case [`on_close`](crate::Handler::on_close) is called once, with the session.
     ///
+    /// The target is an [`Address`](crate::Address) or a [`Target`]. Text is parsed beforehand:
+    /// `"example.org:80".parse::<Target>()?`.
+    ///
     /// Host names are resolved on another thread. The addresses are tried one after another, in the
     /// order of RFC 8305, until one accepts. If none does, the reason passed to `on_close` is the
     /// one from the last address.

@@ -274,7 +274,8 @@ impl<H: Handler> Harness<H> {
         self.check_handlers();
     }
 
-    /// Lets time pass. Deadlines and timers within that time run when they are due.
+    /// Lets time pass. Deadlines and timers within that time run when they are due, which is up to
+    /// about 17 ms late: to see a timer of ten seconds run, advance by a little more.
     pub fn advance(&mut self, time: Duration) {
         let mut left = time;
         self.run();

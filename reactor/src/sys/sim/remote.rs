@@ -18,8 +18,8 @@ pub enum Remote {
     Listens,
     /// They get no response, and stay unfinished until the remote changes.
     Silent,
-    /// They fail after the call has returned, with this `errno`: `ECONNREFUSED`, `EHOSTUNREACH` or
-    /// `ETIMEDOUT`.
+    /// They fail after the call has returned, with this `errno`, such as `libc::ECONNREFUSED`,
+    /// `libc::EHOSTUNREACH` or `libc::ETIMEDOUT`.
     Fails(i32),
     /// The kernel chooses the same address for the local end, so that the socket connects to
     /// itself.
