@@ -40,6 +40,11 @@ impl Default for CreateOptions {
 /// atomically: opening the final name returns either the old file or the complete new one. A file
 /// that is dropped without a commit is removed; a process that is killed leaves it behind.
 ///
+/// Like its directory, it stays on the thread of its reactor. [`append`](NewFile::append) suits a
+/// start-up or a test; to write to a disk without blocking the reactor, pass the file to
+/// [`Context::receive_file`](crate::Context::receive_file) or
+/// [`Context::receive_part`](crate::Context::receive_part).
+///
 /// ```
 /// use sluicegate_reactor::Reactor;
 /// use sluicegate_reactor::fs::{Committed, CreateOptions};

@@ -178,6 +178,72 @@ impl<'a> Context<'a> {
     /// [`on_saved`](crate::Handler::on_saved). The handler can then receive another part, write
     /// bytes itself, or commit the file by calling [`receive_file`](crate::Context::receive_file)
     /// with `Some(0)`.
+    ///
+    /// So a file of unknown length can be received without blocking on the disk, if its end is
+    /// marked in the data:
+    ///
+    /// ```
+    /// use sluicegate_reactor::fs::{CreateOptions, Dir, NewFile, NotSaved, Saved};
+    /// use sluicegate_reactor::{Context, Handler, Input};
+    ///
+    /// /// Stores what each client sends up to a NUL byte.
+    /// struct Inbox(Dir);
+    ///
+    /// impl Handler for Inbox {
+    ///     /// The file, except while it is written to.
+    ///     type Session = Option<NewFile>;
+    ///
+    ///     fn on_open(&mut self, _: &mut Context<'_>) -> Option<NewFile> {
+    ///         self.0.create("message", &CreateOptions::default()).ok()
+    ///     }
+    ///
+    ///     fn on_data(
+    ///         &mut self,
+    ///         cx: &mut Context<'_>,
+    ///         file: &mut Option<NewFile>,
+    ///         input: &mut Input<'_>,
+    ///     ) {
+    ///         let Some(file) = file.take() else { return cx.close() };
+    ///         match input.iter().position(|byte| *byte == 0) {
+    ///             Some(0) => {
+    ///                 input.consume(1);
+    ///                 cx.receive_file(file, Some(0));
+    ///             }
+    ///             Some(end) => cx.receive_part(file, end as u64),
+    ///             None => cx.receive_part(file, input.len() as u64),
+    ///         }
+    ///     }
+    ///
+    ///     fn on_saved(
+    ///         &mut self,
+    ///         cx: &mut Context<'_>,
+    ///         file: &mut Option<NewFile>,
+    ///         saved: Result<Saved, NotSaved>,
+    ///     ) {
+    ///         match saved {
+    ///             Ok(Saved::Part(part)) => *file = Some(part),
+    ///             Ok(Saved::Committed(_)) => _ = cx.send("stored\n"),
+    ///             Err(_) => cx.close(),
+    ///         }
+    ///     }
+    /// }
+    /// # #[cfg(feature = "testing")]
+    /// # {
+    /// # let mut h = sluicegate_reactor::testing::Harness::build(
+    /// #     &Default::default(),
+    /// #     |files| files.make_dir("/inbox"),
+    /// #     |reactor| {
+    /// #         let dir = reactor.open_dir("/inbox").unwrap();
+    /// #         reactor.register(Inbox(dir))
+    /// #     },
+    /// # );
+    /// # let client = h.open();
+    /// # h.feed(client, "hel");
+    /// # h.feed(client, "lo\0");
+    /// # assert_eq!(h.sent(client), "stored\n");
+    /// # assert_eq!(h.files().content("/inbox/message"), Some(&b"hello"[..]));
+    /// # }
+    /// ```
     pub fn receive_part(&mut self, file: NewFile, count: u64) {
         let index = self.index;
         inbound::receive_file(&mut self.core, index, file, Some(count), WhenWhole::GiveBack);
