@@ -8,7 +8,8 @@
 //! [`receive_file`](sluicegate_reactor::Context::receive_file),
 //! [`relay_part`](sluicegate_reactor::Peer::relay_part) or
 //! [`discard`](sluicegate_reactor::Context::discard), and returns [`Next::Line`]: the next line
-//! follows the block.
+//! follows the block. Do this only where a block can begin, and not when a message arrives or a
+//! deadline passes: part of a line may have arrived by then.
 //!
 //! The calls do not depend on how the network splits the input. Lines have a maximum length, each
 //! byte is examined once, and the responses to all lines of one receive are sent together.

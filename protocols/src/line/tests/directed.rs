@@ -58,11 +58,12 @@ fn director(per_turn: u32) -> Harness<Lines<Director>> {
 
 #[test]
 fn a_block_that_is_directed_elsewhere_is_not_taken_for_lines() {
-    let input = "store 4\na\nb\nx\nrelay 4\na\nb\ny\ndiscard 4\na\nb\nz\nstore 0\nrelay 0\nend\n";
+    let input = "store 4\na\nb\nx\nrelay 4\na\nb\ny\ndiscard 4\na\nb\nz\n\
+                 store 0\nrelay 0\ndiscard 0\nend\n";
     for per_turn in [1, 100] {
         let outcome = crate::testing::same_at_every_split(|| director(per_turn), input);
         let told = "<store 4>(stored)<x><relay 4>a\nb\n(0 left)<y><discard 4><z>\
-                    <store 0>(stored)<relay 0>(0 left)<end>";
+                    <store 0>(stored)<relay 0>(0 left)<discard 0><end>";
         assert_eq!(outcome.sent, told);
     }
 }
