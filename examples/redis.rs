@@ -45,7 +45,7 @@ use server::{Redis, TICK, Tick};
 const EXAMPLES: &str = "\
 Examples:
   redis                                   then: redis-cli
-  redis --port 6380 --bind 0.0.0.0        serve everyone, without a password
+  redis --port 6380 --bind 0.0.0.0        listen on all addresses, without a password
 
 A command has at most 16 MiB and 1,048,576 arguments. The server does not read
 from a client that does not read: unlike Redis, it keeps no megabytes of replies

@@ -19,8 +19,8 @@ pub(crate) struct Connections {
     #[command(flatten)]
     options: Given,
     /// Take limits from this file, one per line, such as `idle-timeout 30s`: any of
-    /// max-connections, when-full, per-address, rate and idle-timeout. They replace those of the
-    /// command line. The file is reloaded on SIGHUP, and applies to all connections of clients.
+    /// max-connections, when-full, per-address, rate and idle-timeout. They override the command
+    /// line, and apply to all client connections. The file is reloaded on SIGHUP.
     #[arg(long, value_name = "FILE")]
     limits: Option<PathBuf>,
     /// Whether the connections are relayed, so that none counts as idle.
@@ -36,8 +36,8 @@ pub(crate) struct Given {
     #[arg(value_parser = value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
     /// What happens to further connections: they wait in the kernel's queue (the default), are
-    /// refused with a reset, or replace the longest-idle connection, which is closed; this needs an
-    /// idle timeout. Each thread has its part of the limit.
+    /// refused with a reset, or replace the connection that has been idle the longest, which needs
+    /// an idle timeout. Each thread has its share of the limit.
     #[arg(long, value_name = "HOW")]
     when_full: Option<WhenFull>,
     /// Maximum number of open connections per client, in each thread; further ones are reset. A

@@ -55,14 +55,14 @@ pub(crate) struct Server {
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::time)]
     #[arg(help_heading = "Process")]
     shutdown_delay: Duration,
-    /// How long connections may then take to finish.
+    /// How long connections may take to finish once the server has stopped accepting.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time)]
     #[arg(help_heading = "Process")]
     drain: Duration,
-    /// Maximum memory that connections hold, such as queued output, in all threads together: 256M
-    /// or 1G. Near the limit, the server reads and accepts less; at the limit, it resets the
-    /// connections that hold most. What protocols collect in their sessions does not count. By
-    /// default there is no limit.
+    /// Maximum memory for the data of connections, such as queued output, in all threads together:
+    /// 256M or 1G. Near the limit, the server reads and accepts less; at the limit, it resets the
+    /// connections that hold the most. Data that protocols keep in their sessions does not count.
+    /// By default there is no limit.
     #[arg(long, value_name = "SIZE", value_parser = units::size, help_heading = "Process")]
     memory: Option<u64>,
     /// Number of threads that serve connections.

@@ -13,15 +13,15 @@ const EXAMPLES: &str = "\
 Examples:
   memcached                       serve 127.0.0.1, port 11211, with 64 MiB for items
   memcached -m 4096 -t 4 -l 0.0.0.0
-                                  serve everyone, with 4 GiB and four threads
+                                  listen on all addresses, with 4 GiB and four threads
   memcached -I 8M                 accept values of up to 8 MiB
 
-The memory of an item includes an overhead: 85 to 100 bytes for values of up to
-4 KiB, about 220 for 10 KB, and 4.5 KB for those over 64 KiB. (memcached 1.6
-needs 80 to 90, and rounds up to a slab's size, which adds 5 to 10 %.) The slots
-of removed items are reused, but never freed: when many small items give way to
-a few large ones, the memory exceeds -m by up to 72 bytes for each small one.
-The line of a get has at most 1 MiB, and that of any other command 2 KiB.
+Each item has an overhead: 85 to 100 bytes for values of up to 4 KiB, about 220
+for 10 KB, and 4.5 KB for values over 64 KiB. (memcached 1.6 needs 80 to 90, and
+rounds up to a slab's size, which adds 5 to 10 %.) The slots of removed items
+are reused, but never freed: when a few large items replace many small ones,
+memory use exceeds -m by up to 72 bytes for each small one. The line of a get
+may be up to 1 MiB long, and that of any other command 2 KiB.
 There is no authentication: use a -l address that only your servers can reach.";
 
 /// The sizes that -I may be.
@@ -39,8 +39,8 @@ pub(crate) struct Options {
     #[arg(short = 'm', long, value_name = "MIB", default_value_t = 64, help_heading = "Cache")]
     #[arg(value_parser = value_parser!(u64).range(1..=1 << 24))]
     memory_limit: u64,
-    /// Maximum length of a value, from 1K to 128M, and at most half of the memory of a thread,
-    /// which is that of -m divided by -t.
+    /// Maximum length of a value, from 1K to 128M, and at most half of the memory of a thread (-m
+    /// divided by -t).
     #[arg(short = 'I', long, value_name = "SIZE", default_value = "1M", help_heading = "Cache")]
     #[arg(value_parser = value_size)]
     max_value: u64,

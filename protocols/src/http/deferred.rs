@@ -171,7 +171,7 @@ impl Reply<'_, '_> {
 }
 
 impl Deferred {
-    /// Whether the client is still waiting for the response. Check this before long work.
+    /// Whether the client is still waiting for the response. Check this before you start long work.
     #[must_use]
     pub fn is_wanted(&self, cx: &mut Turn) -> bool {
         self.pending.is_here() && cx.peer(self.connection).is_open()

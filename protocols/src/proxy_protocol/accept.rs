@@ -23,7 +23,7 @@ pub enum Others {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcceptProxy {
     /// The networks that proxies connect from. Each of their connections must begin with a header,
-    /// which may claim any address. By default nobody is trusted.
+    /// which may claim any address. By default none is trusted.
     pub trusted: Vec<Network>,
     /// What happens to connections from other addresses. By default they are refused.
     pub others: Others,

@@ -127,7 +127,7 @@ pub enum WhenFull {
     Wait,
     /// They are accepted and immediately reset, so that clients learn at once that they should go
     /// elsewhere. [`Ledger::refused_full`](crate::Ledger::refused_full) counts them. Each thread of
-    /// a server has its part of the limit, so some are refused before it is reached.
+    /// a server has its share of the limit, so some are refused before it is reached.
     Refuse,
     /// An idle connection is closed in place of each. If no connection is idle, they wait.
     /// [`Ledger::shed`](crate::Ledger::shed) counts the closed ones.

@@ -107,8 +107,9 @@ pub enum Action {
     },
 }
 
-/// Whether borrowed bytes go to the socket at once, if nothing is queued, and only what it refuses
-/// is joined. `wrote` says whether that has happened since the running callback began.
+/// Whether borrowed bytes are sent immediately if nothing is queued, so that only those that the
+/// socket refuses are copied into the queue. `wrote` is whether the current callback has already
+/// sent some in this way.
 #[must_use]
 #[inline]
 pub fn writes_through(len: usize, wrote: bool, limits: &Limits) -> bool {

@@ -215,11 +215,11 @@ pub(super) fn current() -> Option<Sealing> {
     CURRENT.with_borrow(Clone::clone)
 }
 
-/// Runs `test` with transports: in every [`Harness`](super::Harness) that it makes, the listener of
-/// the harness and its clients talk through the transports that these factories make. What a client
-/// [feeds](super::Harness::feed) and what [was sent](super::Harness::sent) to it stays plain. The
-/// same holds for every [`Sim`](super::Sim): for its clients, and for the listeners and the
-/// connectors that each of its reactors has when it is added.
+/// Runs `test` with a [transport](crate::transport) at both ends of each connection: `server` makes
+/// those of the listener of each [`Harness`](super::Harness), and `client` those of its clients. The
+/// test still [feeds](super::Harness::feed) plain bytes, and [gets](super::Harness::sent) plain
+/// bytes. The same applies to each [`Sim`](super::Sim): to its clients, and to the listeners and
+/// connectors that a reactor has when it is added.
 ///
 /// ```
 /// use sluicegate_reactor::testing::{Harness, Records, through};

@@ -22,10 +22,11 @@ impl Reactor {
     ///    is wrong still get in.
     ///
     /// [`Ledger::memory_shortages`](crate::Ledger::memory_shortages) counts how often that begins.
-    /// At fifteen sixteenths it aborts the connections that hold most, with
+    /// At fifteen sixteenths it aborts the connections that hold the most, with
     /// [`Reason::MemoryBudget`](crate::Reason::MemoryBudget), until fourteen sixteenths are left.
-    /// If memory stays short for ten seconds, it aborts as many as end that. A piece that several
-    /// hold is divided among them, since aborting one of them does not free it.
+    /// If memory stays short for ten seconds, it aborts as many as it takes to end the shortage. A
+    /// piece that several connections hold is divided among them, since aborting one of them does
+    /// not free it.
     /// [`Ledger::memory_aborts`](crate::Ledger::memory_aborts) counts them, and the log names one
     /// of them a second.
     ///

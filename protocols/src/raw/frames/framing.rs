@@ -54,10 +54,10 @@ pub struct Framing {
     max_len: usize,
 }
 
-/// The position of a frame's payload.
+/// The lengths of the two parts of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// The length of its header in bytes.
+    /// The length of the header in bytes.
     pub header: usize,
     /// The length of the payload in bytes.
     pub payload: usize,
@@ -193,7 +193,7 @@ impl Framing {
 /// The longest varint of 64 bits in bytes. No header is longer.
 const MAX_VARINT: usize = 10;
 
-/// An encoded header. Derefs to its bytes.
+/// The encoded header of a frame: see [`Framing::header`]. Derefs to its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     bytes: [u8; MAX_VARINT],
