@@ -27,8 +27,8 @@ pub use splitter::{Delimiter, Split, Splitter};
 
 /// An application that handles lines.
 ///
-/// Delivery stops as soon as a callback pauses or closes the connection, or fills its send queue.
-/// It continues with the next line once the connection reads again.
+/// Delivery stops as soon as a callback pauses or closes the connection, fills its send queue, or
+/// directs its input elsewhere. It continues with the next line once the connection reads again.
 ///
 /// ```
 /// use sluicegate_protocols::line::{LineHandler, Lines, Next};
@@ -211,7 +211,7 @@ pub enum Next {
 /// Where in the input the stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineEof {
-    /// Between two lines, or in raw bytes.
+    /// Between two lines, in raw bytes, or in a block that is directed elsewhere.
     Clean,
     /// In a line: its delimiter never came. [`Context::unread`] is the number of its bytes that
     /// have arrived, unless the line was too long.
