@@ -84,11 +84,15 @@ impl Queue {
     /// Copies bytes to the buffer at the end, and to new buffers once it is full.
     #[inline]
     pub(crate) fn join(&mut self, bytes: &[u8], pool: &mut Pool) {
-        let before = self.memory;
+        let mut before = self.memory;
         self.memory += bytes.len();
         let rest = match self.segments.back_mut() {
             Some(Segment::Joined(tail)) => tail.fill(bytes),
-            Some(_) => bytes,
+            Some(_) => {
+                // Often another referenced segment follows a few bytes.
+                before = 0;
+                bytes
+            }
             None => {
                 if self.first.size() == 0 {
                     self.first = pool.take(FIRST);
@@ -104,7 +108,7 @@ impl Queue {
     #[inline(never)]
     fn join_rest(&mut self, mut bytes: &[u8], before: usize, pool: &mut Pool) {
         while !bytes.is_empty() {
-            // A queue that is growing gets larger buffers, so that it needs fewer.
+            // Joined bytes that grow get larger buffers, so that they need fewer.
             let mut tail = pool.take(bytes.len().max(before));
             bytes = tail.fill(bytes);
             self.segments.push_back(Segment::Joined(tail));
