@@ -16,7 +16,6 @@
 use std::process::ExitCode;
 
 use clap::{Parser, value_parser};
-use sluicegate_reactor::Limits;
 
 mod common;
 #[path = "redis/connection.rs"]
@@ -40,6 +39,7 @@ mod subscriptions;
 #[path = "redis/table.rs"]
 mod table;
 
+use common::units;
 use server::{Redis, TICK, Tick};
 
 const EXAMPLES: &str = "\
@@ -47,9 +47,7 @@ Examples:
   redis                                   then: redis-cli
   redis --port 6380 --bind 0.0.0.0        listen on all addresses, without a password
 
-A command has at most 16 MiB and 1,048,576 arguments. The server does not read
-from a client that does not read: unlike Redis, it keeps no megabytes of replies
-for a client that first sends all of a long pipeline.";
+A command has at most 16 MiB and 1,048,576 arguments.";
 
 /// A server for a subset of Redis. It has one database, which is not saved, and one thread.
 #[derive(Parser)]
@@ -57,16 +55,24 @@ for a client that first sends all of a long pipeline.";
 #[command(mut_arg("port", |arg| arg.default_value("6379")))]
 #[command(mut_arg("threads", |arg| arg.hide(true).value_parser(value_parser!(u16).range(1..=1))))]
 struct Options {
+    /// How many bytes of replies may wait for a client that sends a long pipeline before it reads;
+    /// 0 is no limit. At the limit, the server reads no further commands from the client until it
+    /// reads, and disconnects it if it reads nothing for 60 s.
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = units::size)]
+    #[arg(help_heading = "Connections")]
+    client_output_buffer_limit: u64,
     #[command(flatten)]
     server: common::Server,
 }
 
 pub(crate) fn main() -> ExitCode {
-    // Subscribers are silent, and clients keep connections in reserve.
-    let limits = Limits { idle: None, ..Limits::default() };
     let describe = |at: &_| format!("redis on {at}");
-    common::main(|Options { server }: Options| {
-        server.open(limits)?.run_with(vec![()], describe, |shard, (), _| {
+    common::main(|Options { server, client_output_buffer_limit }: Options| {
+        let most = match client_output_buffer_limit {
+            0 => usize::MAX,
+            most => usize::try_from(most).unwrap_or(usize::MAX),
+        };
+        server.open(Redis::limits(most))?.run_with(vec![()], describe, |shard, (), _| {
             let redis = shard.register(Redis::create());
             shard.every(TICK, redis, Tick);
             Ok(redis)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluicegate_protocols::resp::{
     Command, CommandHandler, CommandLimits, Commands, Encoder, Version,
 };
-use sluicegate_reactor::{ConnId, Context, Reason, Receive, Sessions, Turn};
+use sluicegate_reactor::{ConnId, Context, Limits, Reason, Receive, Sessions, Timeout, Turn};
 
 use super::keys::Keys;
 use super::subscriptions::{Subscribed, Subscriptions};
@@ -91,6 +91,41 @@ impl Redis {
         Commands::with(Redis::default(), limits)
     }
 
+    /// The limits of a connection. Clients may send a whole pipeline before they read a reply, so
+    /// the server reads on until this many bytes of replies are queued.
+    pub(crate) fn limits(output_buffer: usize) -> Limits {
+        Limits {
+            send_high: output_buffer,
+            // The bytes are limited, however many values they belong to.
+            send_segments: usize::MAX,
+            // Subscribers are silent, and clients keep connections in reserve.
+            idle: None,
+            ..Limits::default()
+        }
+    }
+
+    fn run(&mut self, call: &mut Call<'_, '_>) {
+        let Some(entry) = table::find(call.command.name()) else {
+            return call.reject_unknown();
+        };
+        let name = entry.name;
+        if !entry.takes(call.command.len()) {
+            let name = name.to_lowercase();
+            return call.error(&format!("ERR wrong number of arguments for '{name}' command"));
+        }
+        // In RESP2, a client could not tell a reply from a message.
+        let is_resp2 = call.session.version == Version::Resp2;
+        let is_subscribed = is_resp2 && !call.session.subscribed.is_empty();
+        if is_subscribed && !entry.is_for_subscribers() {
+            return call.error(&format!(
+                "ERR Can't execute '{}': only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT are \
+                 allowed in this context",
+                name.to_lowercase()
+            ));
+        }
+        (entry.run)(self, call);
+    }
+
     /// How long it has served.
     pub(crate) fn uptime(&self, now: Duration) -> Duration {
         now.saturating_sub(self.started.unwrap_or(now))
@@ -109,26 +144,26 @@ impl CommandHandler for Redis {
 
     fn on_command(&mut self, cx: &mut Context<'_>, session: &mut Session, command: Command<'_>) {
         self.commands += 1;
-        let mut call = Call { cx, session, command };
-        let Some(entry) = table::find(command.name()) else {
-            return call.reject_unknown();
+        self.run(&mut Call { cx, session, command });
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context<'_>, _: &mut Session, which: Timeout) {
+        if which != Timeout::WriteStall {
+            return cx.close();
+        }
+        let (pending, limits) = (cx.pending(), cx.limits());
+        let stopped = if pending >= limits.send_high as u64 {
+            ", so that --client-output-buffer-limit keeps it from sending more"
+        } else {
+            ""
         };
-        let name = entry.name;
-        if !entry.takes(command.len()) {
-            let name = name.to_lowercase();
-            return call.error(&format!("ERR wrong number of arguments for '{name}' command"));
-        }
-        // In RESP2, a client could not tell a reply from a message.
-        let is_resp2 = call.session.version == Version::Resp2;
-        let is_subscribed = is_resp2 && !call.session.subscribed.is_empty();
-        if is_subscribed && !entry.is_for_subscribers() {
-            return call.error(&format!(
-                "ERR Can't execute '{}': only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT are \
-                 allowed in this context",
-                name.to_lowercase()
-            ));
-        }
-        (entry.run)(self, &mut call);
+        let time = limits.write_stall.unwrap_or_default().as_secs();
+        log::warn!(
+            "{}: disconnected: the client has read nothing for {time} s, and {pending} bytes of \
+             replies wait for it{stopped}",
+            cx.describe()
+        );
+        cx.abort();
     }
 
     fn on_close(&mut self, _: &mut Turn, id: ConnId, session: Session, _: Reason) {

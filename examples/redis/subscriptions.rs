@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sluicegate_protocols::resp::{Encoder, Version};
-use sluicegate_reactor::{Bytes, ConnId, Sent, Turn};
+use sluicegate_reactor::{Bytes, ConnId, Turn};
 
 use super::glob;
 
@@ -126,11 +126,11 @@ fn send(cx: &mut Turn, members: &Members, parts: &[&[u8]]) -> usize {
     let resp3 = LazyCell::new(|| encode(Version::Resp3));
     for (id, version) in members {
         let mut peer = cx.peer(*id);
-        let sent = peer.send(match version {
+        peer.send(match version {
             Version::Resp2 => &*resp2,
             Version::Resp3 => &*resp3,
         });
-        if sent == Sent::Full && peer.pending() > MOST_QUEUED {
+        if peer.pending() > MOST_QUEUED {
             log::warn!("{}: disconnected: the subscriber does not read", peer.describe());
             peer.abort();
         }

@@ -8,6 +8,8 @@ mod chat;
 mod echo;
 mod hello;
 mod http;
+#[path = "../reactor/logged.rs"]
+mod logged;
 mod memcached;
 mod proxy;
 mod redis;

@@ -11,12 +11,12 @@ use sluicegate_protocols::upstreams::{Balancer, BalancerOptions};
 use sluicegate_reactor::testing::{Client, Harness, Remote, State};
 use sluicegate_reactor::{Address, Connect, HandlerId, Limits, Listen, Reactor, Target};
 
+use crate::logged;
+
 #[path = "../../examples/proxy.rs"]
 mod example;
 use example::Front;
 use example::options::Options;
-#[path = "../reactor/logged.rs"]
-mod logged;
 #[path = "../handlers/relayed.rs"]
 mod relayed;
 

@@ -19,7 +19,8 @@ const _: fn() -> ExitCode = example::main;
 
 const ADDRESS: &str = "10.0.0.1:6379";
 
-fn serve(sim: &mut Sim, limits: Limits) {
+fn serve(sim: &mut Sim) {
+    let limits = Limits { idle: Limits::default().idle, ..Redis::limits(256 << 20) };
     let listen = Listen { limits, ..Listen::default() };
     sim.reactor(|reactor| {
         let redis = reactor.register(Watched::new(Redis::create()));
@@ -71,7 +72,7 @@ fn dialogue(sim: &mut Sim, client: usize) -> (Vec<u8>, Vec<u8>) {
 #[test]
 pub(crate) fn row_23_each_command_is_answered_once_and_in_order() {
     Simulation::new().run(|sim| {
-        serve(sim, Limits::default());
+        serve(sim);
         for client in 0..1 + sim.below(6) {
             let (said, heard) = dialogue(sim, client);
             let client = sim.client(ADDRESS).sends(said).expects(&heard);
@@ -89,7 +90,7 @@ pub(crate) fn row_23_each_command_is_answered_once_and_in_order() {
 #[test]
 pub(crate) fn messages_reach_a_subscriber_whole_and_in_order() {
     Simulation::new().run(|sim| {
-        serve(sim, Limits::default());
+        serve(sim);
         let mut confirmed = Vec::new();
         let mut encoder = Encoder::new(&mut confirmed, Version::Resp2);
         encoder.push(3).bulk(b"subscribe").bulk(b"a").integer(1);

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use sluicegate_protocols::resp::Commands;
+use sluicegate_reactor::Listen;
 use sluicegate_reactor::testing::{Client, Harness};
-use sluicegate_reactor::{Limits, Listen};
 
 #[path = "../../../examples/redis.rs"]
 mod example;
@@ -19,10 +19,13 @@ use example::server::{Redis, TICK, Tick};
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;
 
+/// The maximum number of bytes of replies that wait for a client.
+const OUTPUT_BUFFER: usize = 16 << 20;
+
 type Server = Harness<Commands<Redis>>;
 
 fn serve() -> Server {
-    let listen = Listen { limits: Limits { idle: None, ..Limits::default() }, ..Listen::default() };
+    let listen = Listen { limits: Redis::limits(OUTPUT_BUFFER), ..Listen::default() };
     Harness::build(
         &listen,
         |_| {},

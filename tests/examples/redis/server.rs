@@ -1,8 +1,12 @@
 //! Connections and the server.
 
-use sluicegate_reactor::testing::State;
+use std::time::Duration;
 
-use super::{TICK, ask, got, says, serve};
+use log::Level;
+use sluicegate_reactor::testing::{Client, State};
+
+use super::{Server, TICK, ask, got, says, serve};
+use crate::logged::logged_in;
 
 #[test]
 fn a_connection_is_tried_and_closed() {
@@ -134,4 +138,48 @@ fn a_request_of_a_browser_is_refused_with_the_commands_in_its_body() {
     assert_ne!(h.state(client), State::Open);
     let other = h.open();
     assert_eq!(ask(&mut h, other, "EXISTS a"), ":0|");
+}
+
+/// A client that sends a pipeline of this many commands, whose replies have 10,000 bytes each, and
+/// one that sets the key `last`. It reads nothing.
+fn pipelining(h: &mut Server, commands: usize) -> Client {
+    let client = h.open();
+    assert_eq!(ask(h, client, &format!("SET a {}", "x".repeat(5000))), "+OK|");
+    h.set_room(client, 0);
+    h.feed(client, "MGET a a\r\n".repeat(commands) + "SET last 1\r\n");
+    client
+}
+
+#[test]
+fn a_long_pipeline_runs_before_its_client_reads_up_to_a_limit() {
+    for (commands, runs) in [(1500, ":1|"), (2000, ":0|")] {
+        let mut h = serve();
+        let (client, other) = (pipelining(&mut h, commands), h.open());
+        assert_eq!(ask(&mut h, other, "EXISTS last"), runs, "{commands} commands");
+        h.set_room(client, usize::MAX);
+        let replies = h.sent(client);
+        let one = "*2\r\n$5000\r\n\r\n$5000\r\n\r\n".len() + 10_000;
+        assert_eq!(replies.len(), commands * one + "+OK\r\n".len());
+        assert_eq!(ask(&mut h, other, "EXISTS last"), ":1|");
+    }
+}
+
+#[test]
+fn a_client_that_never_reads_is_disconnected_and_the_log_says_why() {
+    for (commands, end) in [
+        (1000, "10022005 bytes of replies wait for it"),
+        (2000, "so that --client-output-buffer-limit keeps it from sending more"),
+    ] {
+        let mut h = serve();
+        let logged = logged_in(Level::Warn, || {
+            let client = pipelining(&mut h, commands);
+            h.advance(Duration::from_secs(59));
+            assert_eq!(h.state(client), State::Open);
+            h.advance(Duration::from_secs(2));
+            assert_eq!(h.state(client), State::Reset);
+        });
+        assert_eq!(logged.len(), 1, "{logged:?}");
+        let start = "disconnected: the client has read nothing for 60 s";
+        assert!(logged[0].contains(start) && logged[0].ends_with(end), "{logged:?}");
+    }
 }
