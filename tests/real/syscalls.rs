@@ -225,6 +225,23 @@ fn a_large_file_is_two_looks_one_send_that_says_more_comes_and_then_sendfile_onl
     });
 }
 
+#[test]
+fn a_listener_is_shut_down_before_it_is_closed() {
+    let Some(traced) = Traced::start(&["-e", "listen,shutdown,close"], "echo", &[]) else { return };
+    let calls = calls(traced);
+    let listen = calls.iter().position(|c| c.name == "listen").expect("a listener");
+    let (_, socket) = calls[listen].text.split_once('(').expect("arguments");
+    let (socket, _) = socket.split_once(',').expect("a descriptor");
+    let of_it = |call: &&Call| {
+        ["shutdown(", "close("].iter().any(|name| {
+            let rest = call.text.strip_prefix(name).and_then(|rest| rest.strip_prefix(socket));
+            rest.is_some_and(|rest| rest.starts_with([',', ')']))
+        })
+    };
+    let names: Vec<_> = calls[listen..].iter().filter(of_it).map(|call| &*call.name).collect();
+    assert_eq!(names, ["shutdown", "close"]);
+}
+
 /// It looks at the name, creates the file, writes it, looks at the name again, renames the file and
 /// closes it. The body is short enough to arrive in one piece.
 #[test]

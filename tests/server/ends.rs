@@ -224,9 +224,9 @@ fn come_and_go(address: std::net::SocketAddr, busy: &Barrier) {
         if round == 20 {
             busy.wait();
         }
-        // A stopping server may have closed the connection, or reset it in the backlog.
-        let mut greeting = [0];
-        let _ = stream.read(&mut greeting).and_then(|_| stream.write(b"x"));
-        let _ = stream.read(&mut greeting);
+        // A stopping server may have closed the connection, or reset it in the backlog. It sends
+        // first: otherwise it might not learn that the kernel has forgotten the handshake (see
+        // `stop_listening` of the reactor).
+        let _ = stream.write_all(b"x").and_then(|()| stream.read_exact(&mut [0; 2]));
     }
 }

@@ -34,8 +34,10 @@ impl Source {
     /// The kernel resets the connections in the backlog of a socket.
     pub(super) fn close(self, core: &mut Core) {
         let Source::Socket(socket, origin, _) = self else { return };
-        if !matches!(origin, Origin::Made(_)) {
-            core.selector.remove(socket);
+        match origin {
+            Origin::Made(None) => core.kernel.stop_listening(socket),
+            Origin::Made(Some(_)) => {}
+            _ => core.selector.remove(socket),
         }
         // Its file is removed before the socket is closed.
         drop(origin);

@@ -2,12 +2,12 @@
 //! connections.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{IntoRawFd, OwnedFd};
 
 use socket2::{Domain, SockAddr, SockRef, Socket};
 
-use super::unix::stream_socket;
+use super::unix::{borrow, stream_socket};
 use super::{Fd, TcpOptions};
 
 /// Whether the kernel divides connections evenly between sockets at one address. macOS, NetBSD and
@@ -70,6 +70,19 @@ pub(crate) fn set_backlog(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
 
 pub(super) fn start(socket: &Socket, backlog: u32) -> io::Result<()> {
     socket.listen(backlog.try_into().unwrap_or(i32::MAX))
+}
+
+/// Linux gives up the port before it stops listening when a socket is closed. If another core is
+/// just processing the last segment of a handshake, the new connection finds no port to inherit
+/// (`__inet_inherit_port`). Linux then ignores the segment, and the client waits for a server that
+/// does not know of it, until it sends something. After a shutdown, the socket still has its port
+/// until it is closed, so the kernel resets such a connection, unless it has chosen the port itself
+/// (`SOCK_BINDPORT_LOCK`).
+pub(super) fn stop_listening(socket: Fd) {
+    if cfg!(target_os = "linux") {
+        // If it fails, closing the socket is all that is left to do.
+        let _ = SockRef::from(&borrow(&socket)).shutdown(Shutdown::Read);
+    }
 }
 
 /// Lets other sockets have the address too. `SO_REUSEPORT` of FreeBSD would not divide.

@@ -210,6 +210,8 @@ kernel_calls! {
     /// inherit the options.
     listen::listen_tcp(address: SocketAddr, backlog: u32, options: &TcpOptions, count: usize)
         -> io::Result<Vec<Fd>>;
+    /// Stops listening at a TCP socket that no other process has open, before it is closed.
+    listen::stop_listening(listener: Fd) -> ();
     /// Opens a listening Unix socket, and its file, with these permissions, if the address is a
     /// path. An existing socket file is replaced if no process listens there.
     socket_file::listen_unix(address: &UnixSocketAddr, mode: u32, backlog: u32)

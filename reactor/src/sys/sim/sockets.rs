@@ -78,6 +78,10 @@ impl World {
         self.with_socket(socket, |stream, _| stream.peer_address())
     }
 
+    pub(crate) fn stop_listening(&self, listener: Fd) {
+        self.note(format_args!("stop_listening({listener})"));
+    }
+
     pub(crate) fn close(&self, fd: Fd) {
         let state = &mut *self.0.borrow_mut();
         state.note(format_args!("close({fd})"));
