@@ -21,6 +21,11 @@ pub(crate) struct Status {
     #[arg(long = "status", value_name = "ADDR", value_parser = ops::address)]
     #[arg(help_heading = "Process")]
     at: Option<Target>,
+    /// Name of a host that requests to the status listener may be addressed to, besides localhost
+    /// and IP addresses, as when Prometheus scrapes it by name; may be repeated.
+    #[arg(long = "status-host", value_name = "NAME", value_delimiter = ',', requires = "at")]
+    #[arg(help_heading = "Process")]
+    hosts: Vec<String>,
     /// Whether the server should get traffic.
     #[arg(skip)]
     pub(crate) readiness: Readiness,
@@ -47,6 +52,7 @@ impl Status {
             name: env!("CARGO_CRATE_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             generation,
+            hosts: self.hosts.clone(),
             readiness: self.readiness.clone(),
             warnings: WARNINGS.clone(),
             tls: acceptor.map(Acceptor::counters),

@@ -42,6 +42,7 @@ fn ask(status: &Target) -> io::Result<String> {
 }
 
 fn exchange(mut stream: impl Read + Write) -> io::Result<String> {
-    stream.write_all(b"GET /status.json HTTP/1.1\r\nHost: status\r\nConnection: close\r\n\r\n")?;
+    stream
+        .write_all(b"GET /status.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     io::read_to_string(stream.take(MOST))
 }

@@ -28,7 +28,7 @@ impl Client {
 
     /// Sends a request without waiting for the answer.
     pub(crate) fn ask(&mut self, method: &str, path: &str) {
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         self.send(request.as_bytes());
     }
 

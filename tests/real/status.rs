@@ -221,7 +221,9 @@ fn a_page_that_finds_no_place_shows_figures_once_there_is_one() {
         .map(|_| {
             let mut watcher = TcpStream::connect(site.status).expect("a connection");
             watcher.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-            watcher.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+            watcher
+                .write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                .expect("a request");
             let mut status = [0; 12];
             watcher.read_exact(&mut status).expect("a response");
             assert_eq!(&status, b"HTTP/1.1 200");
@@ -244,4 +246,13 @@ fn save(browser: &mut Browser, name: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     fs::create_dir_all(&root).expect("a folder");
     fs::write(root.join(name), browser.screenshot()).expect("a picture");
+}
+
+#[test]
+fn the_status_listener_answers_only_to_the_names_that_it_is_given() {
+    let site = Site::start("1", &["--status-host", "one.example,two.example"]);
+    for (host, status) in [("one.example", 200), ("two.example:80", 200), ("other.example", 421)] {
+        let response = site.curl("/metrics", &["-H", &format!("Host: {host}")]);
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {response}");
+    }
 }

@@ -21,6 +21,9 @@ pub struct StatusOptions {
     /// The number of processes that have taken over the listeners from each other, including this
     /// one: see [`Server::generation`](sluicegate_reactor::Server::generation). 0 counts as 1.
     pub generation: u64,
+    /// The names of hosts that requests may be addressed to, besides `localhost` and all IP
+    /// addresses: see [the module](crate::ops).
+    pub hosts: Vec<String>,
     /// Whether the server should get traffic.
     pub readiness: Readiness,
     /// The warnings to show.

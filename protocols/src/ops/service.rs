@@ -1,5 +1,6 @@
 //! The HTTP service of the status listener.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// The maximum number of clients that watch on one thread.
 const MOST_WATCHERS: usize = 32;
+
+/// The answer to a request for another host.
+const MISDIRECTED: &str = "This listener answers to IP addresses, localhost, and the names that it \
+                           is configured with.\n";
 
 /// The purpose of a sample.
 enum Purpose {
@@ -183,6 +188,20 @@ impl StatusService {
         }
     }
 
+    /// Whether a request may be addressed to the host that it names. A page of an attacker may have
+    /// its own name resolve to the address of this listener, and could then read what it answers.
+    fn is_host(&self, request: &Request<'_>) -> bool {
+        let host = request.host().unwrap_or_default();
+        let name = host.split(':').next().unwrap_or_default();
+        // An IPv6 address has brackets. Browsers always send a host, and reach no Unix sockets.
+        host.is_empty()
+            || host.starts_with('[')
+            || name.parse::<Ipv4Addr>().is_ok()
+            || name.eq_ignore_ascii_case("localhost")
+            || self.shared.options.hosts.iter().any(|own| own.eq_ignore_ascii_case(name))
+            || request.peer_address().is_ok_and(|peer| peer.is_unix())
+    }
+
     fn readiness(&self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered {
         self.note_stop(reply.turn());
         let readiness = &self.shared.options.readiness;
@@ -211,6 +230,10 @@ impl Service for StatusService {
             return reply.header("Allow", "GET, HEAD").error(Status::METHOD_NOT_ALLOWED);
         }
         match request.path() {
+            path if !matches!(path, "/livez" | "/readyz") && !self.is_host(request) => {
+                let reply = page::unstored(reply).status(Status::MISDIRECTED_REQUEST);
+                reply.header("Content-Type", page::TEXT).send(MISDIRECTED)
+            }
             "/" => page::answer(reply),
             "/livez" => page::unstored(reply).header("Content-Type", page::TEXT).send("alive\n"),
             "/readyz" => self.readiness(request, reply),

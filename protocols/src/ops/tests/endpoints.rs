@@ -44,6 +44,27 @@ fn nothing_is_stored_and_nothing_can_be_changed() {
 }
 
 #[test]
+fn a_page_whose_own_name_leads_here_reads_nothing_but_the_health() {
+    let mut world = World::new();
+    let mut status = |path: &str, host: &str| {
+        let response = world.ask(&format!("HEAD {path} HTTP/1.1\r\n{host}\r\n"));
+        response["HTTP/1.1 ".len()..][..3].to_owned()
+    };
+    for host in
+        ["h", "H:9100", "localhost", "LocalHost:1", "127.0.0.1:9100", "[::1]", "[::1]:1", ""]
+    {
+        assert_eq!(status("/metrics", &format!("Host: {host}\r\n")), "200", "{host}");
+    }
+    for host in ["evil.example", "evil.example:9100", "h.evil.example", "127.0.0.1.evil.example"] {
+        for path in ["/", "/metrics", "/status.json", "/events", "/none"] {
+            assert_eq!(status(path, &format!("Host: {host}\r\n")), "421", "{host} {path}");
+        }
+        assert_eq!(status("/livez", &format!("Host: {host}\r\n")), "200", "{host}");
+        assert_eq!(status("/readyz", &format!("Host: {host}\r\n")), "503", "{host}");
+    }
+}
+
+#[test]
 fn counters_of_outgoing_connections_begin_at_0_and_people_do_not_see_them_yet() {
     let mut world = World::new();
     let metrics = world.get("/metrics");

@@ -53,6 +53,7 @@ impl World {
         let options = StatusOptions {
             name: "test".into(),
             version: "1.2.3".into(),
+            hosts: vec!["h".into()],
             readiness: readiness.clone(),
             upstreams,
             ..StatusOptions::default()
