@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 
 use sluicegate_reactor::{
-    Context, Handler, HandlerId, Input, Listen, Reactor, Server, ServerOptions, Target,
+    Context, Handler, HandlerId, Input, Listen, Reactor, Server, ServerOptions, Target, TcpOptions,
 };
 
 struct Quiet;
@@ -76,6 +76,22 @@ fn an_address_in_use_is_named_in_the_error() {
     let error = reactor.listen(address, &Listen::default(), quiet).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().starts_with(&format!("listen on {address}: ")), "{error}");
+}
+
+#[test]
+fn listeners_of_both_families_can_have_the_same_port() {
+    let Ok(taken) = std::net::TcpListener::bind("[::]:0") else { return }; // No IPv6 here.
+    // Free for IPv4 as well.
+    let port = taken.local_addr().expect("its address").port();
+    drop(taken);
+    let tcp = TcpOptions { only_ipv6: true, ..TcpOptions::default() };
+    let listen = Listen { tcp, ..Listen::default() };
+    for threads in [1, 2] {
+        let mut server = Server::new(&ServerOptions { threads, ..ServerOptions::default() });
+        for address in ["[::]", "0.0.0.0"] {
+            server.listen(format!("{address}:{port}"), &listen).expect(address);
+        }
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -70,7 +70,12 @@ const KEEPALIVE: Keepalive =
 /// Options that no system has by default.
 fn unusual() -> Listen {
     let congestion = Some(other_than_the_systems());
-    let tcp = TcpOptions { unsent: Some(77_000), congestion, keepalive: Some(KEEPALIVE) };
+    let tcp = TcpOptions {
+        unsent: Some(77_000),
+        congestion,
+        keepalive: Some(KEEPALIVE),
+        ..TcpOptions::default()
+    };
     Listen { tcp, ..Listen::default() }
 }
 

@@ -1,7 +1,7 @@
 //! Shared by all examples: the options of a server, its start and its shutdown.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use sluicegate_protocols::proxy_protocol::{AcceptProxy, Network};
 use sluicegate_protocols::tls::Acceptor;
 use sluicegate_reactor::server::notify::Notifier;
 use sluicegate_reactor::transport::Factory;
-use sluicegate_reactor::{Address, Limits, Listen, Reactor, ServerListener, ServerOptions, Target};
+use sluicegate_reactor::{
+    Address, Limits, Listen, Reactor, ServerListener, ServerOptions, Target, TcpOptions,
+};
 
 pub(crate) mod connections;
 mod opened;
@@ -32,8 +34,9 @@ use reload::Reload;
 /// The options of every example.
 #[derive(Args)]
 pub(crate) struct Server {
-    /// Address to listen on, or a host name for all of its addresses; may be repeated. Ignored if a
-    /// service manager passes sockets to the program.
+    /// Address to listen on, or a host name for all of its addresses; may be repeated. `::` is for
+    /// IPv4 as well, unless an IPv4 address is also given. Ignored if a service manager passes
+    /// sockets to the program.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", value_delimiter = ',')]
     #[arg(help_heading = "Listening")]
     bind: Vec<String>,
@@ -183,6 +186,9 @@ impl Server {
         if !activated.is_empty() {
             return Ok(activated.into_iter().map(|(_, listener)| listener).collect());
         }
+        let only_ipv6 = self.bind.iter().any(|host| host.parse::<Ipv4Addr>().is_ok());
+        let tcp = TcpOptions { only_ipv6, ..listen.tcp.clone() };
+        let listen = &Listen { tcp, ..listen.clone() };
         let mut listeners = Vec::new();
         for host in &self.bind {
             let opened = listen_on_each(server, &targets(host, self.port), listen);

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, ToSocketAddrs};
 use std::process::Command;
 use std::process::Stdio;
 
@@ -156,6 +157,26 @@ fn every_address_is_printed_and_served() {
     for address in addresses {
         let stream = TcpStream::connect(&address).expect("a connection");
         assert_eq!(Client::over(stream).get("/").0.status, 200, "{address}");
+    }
+}
+
+#[test]
+fn the_ipv6_wildcard_is_for_ipv4_as_well_unless_an_ipv4_address_is_bound() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return; // No IPv6 here.
+    }
+    for (binds, takes_both) in
+        [(&["--bind=::"][..], true), (&["--bind=::", "--bind=0.0.0.0"], false)]
+    {
+        let mut hello = example("hello");
+        let mut process =
+            Process::spawn(hello.args(binds).args(["--port", "0"]).stdout(Stdio::piped()));
+        let line = BufReader::new(process.stdout()).lines().next().expect("a line").expect("text");
+        let (_, port) = line.trim_end_matches('/').rsplit_once("[::]:").expect("an address");
+        let port = port.parse().expect("a port");
+        TcpStream::connect((Ipv6Addr::LOCALHOST, port)).expect("a connection");
+        let joined = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+        assert_eq!(joined.is_ok(), takes_both, "{binds:?}");
     }
 }
 

@@ -106,6 +106,9 @@ fn bind(
     // calls for each connection (`inet_csk_clone_lock` of Linux; the BSDs copy `TF_NODELAY`).
     socket.set_tcp_nodelay(true)?;
     options.apply(&socket)?;
+    if options.only_ipv6 && address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
     prepare(&socket)?;
     socket.bind(&SockAddr::from(address))?;
     Ok(socket)

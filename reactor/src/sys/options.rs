@@ -62,6 +62,10 @@ pub struct TcpOptions {
     /// Probes on idle connections, to notice peers that have vanished. With `None` there are no
     /// probes, and only [`Limits`](crate::Limits) end idle connections.
     pub keepalive: Option<Keepalive>,
+    /// Whether a listener at an IPv6 address takes no connections from IPv4 clients
+    /// (`IPV6_V6ONLY`). Then an IPv4 listener can have the same port beside one at `::`. With
+    /// `false`, `::` takes both, except on OpenBSD, which has no such sockets.
+    pub only_ipv6: bool,
 }
 
 impl TcpOptions {
