@@ -215,7 +215,7 @@ fn targets(host: &str, port: u16) -> Vec<Target> {
 }
 
 /// Listens on all targets. Some systems list `::1` for `localhost` but have no such address, or no
-/// IPv6 at all. That is an error only if no target can be listened on.
+/// IPv6 at all. That is an error only if no target can be listened on; any other error is one.
 fn listen_on_each(
     server: &mut sluicegate_reactor::Server,
     targets: &[Target],
@@ -226,12 +226,11 @@ fn listen_on_each(
     for target in targets {
         match server.listen(target, listen) {
             Ok(listener) => listeners.push(listener),
-            Err(error)
-                if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) =>
-            {
-                return Err(error);
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
+                log::info!("{error}; skipped");
+                missing = Some(error);
             }
-            Err(error) => missing = Some(error),
+            Err(error) => return Err(error),
         }
     }
     match missing {

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use tempfile::tempdir;
 
 use crate::client::Client;
-use crate::process::{Process, Server, eventually, example, has, run};
+use crate::process::{Process, Server, eventually, example, has, path_of, run};
 
 #[test]
 fn every_example_has_a_version_and_says_which_variables_set_its_options() {
@@ -158,6 +158,52 @@ fn every_address_is_printed_and_served() {
         let stream = TcpStream::connect(&address).expect("a connection");
         assert_eq!(Client::over(stream).get("/").0.status, 200, "{address}");
     }
+}
+
+#[test]
+fn a_name_is_served_at_the_addresses_that_exist_and_every_other_error_is_one() {
+    let dir = tempdir().expect("a new directory");
+    let hosts = dir.path().join("hosts");
+    let private = |script: &str| {
+        let mut command = Command::new("unshare");
+        let script = format!("mount --bind \"$1\" /etc/hosts && {script}");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
+        command
+    };
+    fs::write(&hosts, "127.0.0.1 one.test\n").expect("a file");
+    if !has("unshare") || run(private("true").arg("sh").arg(&hosts)).code != Some(0) {
+        return;
+    }
+    let start = |lines: &str| {
+        fs::write(&hosts, lines).expect("a file");
+        let mut command = private("shift && exec \"$0\" \"$@\"");
+        command.arg(path_of("echo")).arg(&hosts).args(["--bind", "two.test"]);
+        command
+    };
+    // No machine has the second address.
+    Server::start(&mut start("127.0.0.1 two.test\n192.0.2.1 two.test\n"));
+    // An address of a link, without the link.
+    let mut command = start("127.0.0.1 two.test\nfe80::1:2 two.test\n");
+    let outcome = run(command.args(["--port", "0"]));
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.stderr.contains("listen on [fe80::1:2]:0: "), "{outcome:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_system_without_the_family_of_an_address_does_not_have_the_address() {
+    let strace = |options: &[&str]| {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-o", "/dev/null"]).args(options);
+        command
+    };
+    if !has("strace") || run(strace(&[]).arg("true")).code != Some(0) {
+        return;
+    }
+    let mut command = strace(&["-e", "inject=socket:error=EAFNOSUPPORT"]);
+    let outcome = run(command.arg(path_of("echo")).args(["--bind", "::1", "--port", "0"]));
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.stderr.contains("; choose a --bind address of this machine"), "{outcome:?}");
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn bind(
     options: &TcpOptions,
     prepare: impl FnOnce(&Socket) -> io::Result<()>,
 ) -> io::Result<Socket> {
-    let socket = stream_socket(Domain::for_address(address))?;
+    let socket = stream_socket(Domain::for_address(address)).map_err(without_family)?;
     // A restarted server need not wait until the connections of its predecessor leave TIME_WAIT.
     socket.set_reuse_address(true)?;
     // Accepted sockets inherit this and the other options on every supported system, which saves
@@ -112,4 +112,12 @@ fn bind(
     prepare(&socket)?;
     socket.bind(&SockAddr::from(address))?;
     Ok(socket)
+}
+
+/// A system without the family of an address has no such address either.
+fn without_family(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EAFNOSUPPORT) => io::Error::new(io::ErrorKind::AddrNotAvailable, error),
+        _ => error,
+    }
 }
