@@ -38,7 +38,7 @@ impl Identity {
             pem::Error::NoItemsFound => {
                 invalid("no private key in the PEM text, or it is encrypted")
             }
-            error => invalid(format_args!("private key: {error}")),
+            error => damaged("private key", &error),
         })?;
         Identity::new(chain, key)
     }
@@ -91,11 +91,25 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// The error of a PEM text that cannot be decoded. The texts of the library list bytes as numbers.
+fn damaged(what: &str, error: &pem::Error) -> io::Error {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => invalid(format_args!(
+            "{what}: the file ends before `-----END {}-----`; copy the whole file again",
+            end_marker.escape_ascii()
+        )),
+        pem::Error::IllegalSectionStart { line } => invalid(format_args!(
+            "{what}: the line `{}` does not end with -----; copy the whole file again",
+            line.escape_ascii()
+        )),
+        error => invalid(format_args!("{what}: {error}; copy the whole file again")),
+    }
+}
+
 /// The certificates of a PEM text, of which there is at least one.
 pub(super) fn certificates_from_pem(text: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
-    let certificates =
-        certificates.map_err(|error| invalid(format_args!("certificate: {error}")))?;
+    let certificates = certificates.map_err(|error| damaged("certificate", &error))?;
     match certificates.is_empty() {
         true => Err(invalid("no certificate in the PEM text")),
         false => Ok(certificates),

@@ -99,6 +99,20 @@ fn unusable_pem_is_named() {
         "the private key does not belong to the first certificate"
     );
     assert!(read(&certificate.replace("MII", "***"), &key).starts_with("certificate: "));
+    let missing_end = "the file ends before `-----END";
+    for (cut, said) in [
+        (certificate.len() - 2, missing_end),
+        (certificate.len() / 2, missing_end),
+        (20, "the line `-----BEGIN CERTIFICA` does not end with -----"),
+    ] {
+        let text = read(&certificate[..cut], &key);
+        assert!(text.starts_with(&format!("certificate: {said}")), "{cut}: {text}");
+    }
+    let text = read(&certificate, &key[..key.len() / 2]);
+    assert_eq!(
+        text,
+        "private key: the file ends before `-----END PRIVATE KEY-----`; copy the whole file again"
+    );
     let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(read(damaged, &key).starts_with("certificate and key: "));
     assert_eq!(message(Roots::from_pem(b"")), "no certificate in the PEM text");
