@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
 
 use tempfile::{TempDir, tempdir};
 
@@ -50,16 +49,26 @@ impl Silent {
     }
 }
 
-/// Long enough for many lookups to begin, if they do not wait for each other.
-const MANY: Duration = Duration::from_millis(100);
+/// The options for checks, and how many of them to wait for: meanwhile many lookups begin, if they
+/// do not wait for each other.
+const CHECKS: [&str; 2] = ["--check", "5ms"];
+const MANY: usize = 20;
+
+fn await_checks(target: &TcpListener) {
+    target.set_nonblocking(true).expect("an option");
+    (0..MANY).for_each(|_| drop(eventually("a check", || target.accept().ok())));
+    target.set_nonblocking(false).expect("an option");
+}
 
 #[test]
 fn targets_can_be_replaced_while_lookups_are_not_answered() {
     let Some(silent) = Silent::new() else { return };
     let targets = silent.path("targets");
-    fs::write(&targets, "name.test:80\n").expect("a file");
+    let old = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = old.local_addr().expect("its address");
+    fs::write(&targets, format!("name.test:80\n{address}\n")).expect("a file");
     let mut command = silent.proxy();
-    command.arg("--to-file").arg(&targets).args(["--resolve", "1ms"]);
+    command.arg("--to-file").arg(&targets).args(["--resolve", "1ms"]).args(CHECKS);
     let has_started = AtomicBool::new(false);
     let proxy = thread::scope(|scope| {
         scope.spawn(|| {
@@ -72,7 +81,7 @@ fn targets_can_be_replaced_while_lookups_are_not_answered() {
         has_started.store(true, Ordering::Relaxed);
         proxy
     });
-    thread::sleep(MANY);
+    await_checks(&old);
     let target = TcpListener::bind("127.0.0.1:0").expect("a free port");
     fs::write(&targets, target.local_addr().expect("its address").to_string()).expect("a file");
     proxy.signal("HUP");
@@ -91,8 +100,8 @@ fn a_name_whose_lookups_are_not_answered_leaves_clients_the_others() {
     let other = format!("127.1:{}", target.local_addr().expect("its address").port());
     let mut command = silent.proxy();
     command.args(["--to", "name.test:80", "--to", &other]);
-    let proxy = Server::start(command.args(["--check", "5ms", "--connect-timeout", "100ms"]));
-    thread::sleep(MANY);
+    let proxy = Server::start(command.args(CHECKS).args(["--connect-timeout", "100ms"]));
+    await_checks(&target);
     let mut client = proxy.connect();
     client.write_all(b"x").expect("an open connection");
     let (end, told) = channel();
