@@ -113,6 +113,23 @@ fn row_51_a_file_that_cannot_be_saved_is_refused_and_those_before_it_stay() {
 }
 
 #[test]
+fn row_51_a_form_whose_directory_disappears_is_refused_and_the_server_goes_on() {
+    let request = post("/dir/", &[("first", "one"), ("second", "two")], "");
+    let heads: Vec<_> = request.match_indices("------b").map(|(at, _)| at).collect();
+    // Before the form, before the second part has a head, and once its file exists.
+    for at in [heads[0], heads[1], heads[2] - 2] {
+        let mut site = uploads();
+        let client = site.open();
+        site.feed(client, &request[..at]);
+        site.files().remove("/www/dir");
+        site.feed(client, &request[at..]);
+        assert_eq!(Answer::parse(&site.sent(client)).status, 409, "{at}");
+        assert_eq!(site.files().temporary(), 0, "{at}");
+        assert_eq!(send(&mut site, post("/", &[("first", "one")], "")).status, 303, "{at}");
+    }
+}
+
+#[test]
 fn row_51_a_form_goes_to_a_directory_of_the_site() {
     let mut site = uploads();
     for (path, status) in [

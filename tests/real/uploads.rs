@@ -147,27 +147,67 @@ fn a_file_beyond_the_limit_of_the_process_is_507_and_the_server_goes_on() {
     assert_eq!(server.wait(), Some(0));
 }
 
-#[test]
+/// A server that stores uploads in a file system in memory of its own, with these options, and the
+/// path to it. `None` if this user may not mount.
 #[cfg(target_os = "linux")]
-fn a_full_disk_is_507_and_the_server_goes_on() {
+fn start_in_memory(options: &str, dir: &Path) -> Option<(Server, String)> {
     let private = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
         command
     };
-    let dir = tempdir().expect("a new directory");
-    let mount = "mount -t tmpfs -o size=3m none \"$1\"";
+    let mount = format!("mount -t tmpfs -o {options} none \"$1\"");
     // Not every user may mount. The simulated kernel has a test of a full disk as well.
-    if !has("unshare") || run(private(mount).arg("sh").arg(dir.path())).code != Some(0) {
-        return;
+    if !has("unshare") || run(private(&mount).arg("sh").arg(dir)).code != Some(0) {
+        return None;
     }
     let script = format!("{mount} && shift && exec \"$0\" \"$@\"");
     let mut command = private(&script);
-    command.arg(path_of("http")).arg(dir.path()).arg("--upload").arg(dir.path());
+    command.arg(path_of("http")).arg(dir).arg("--upload").arg(dir);
     let server = Server::start(command.stderr(Stdio::null()));
-    let root = format!("/proc/{}/root{}", server.pid(), dir.path().display());
+    let root = format!("/proc/{}/root{}", server.pid(), dir.display());
+    Some((server, root))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_507_and_the_server_goes_on() {
+    let dir = tempdir().expect("a new directory");
+    let Some((server, root)) = start_in_memory("size=3m", dir.path()) else { return };
     assert_says_that_it_is_full(&server, &root);
     assert_eq!(names(Path::new(&root)), ["small"]);
+}
+
+/// Sends a form with these files, and returns the status.
+#[cfg(target_os = "linux")]
+fn post(server: &Server, names: &[&str]) -> u16 {
+    let part = |name: &&str| {
+        let fields = format!("Content-Disposition: form-data; name=f; filename=\"{name}\"");
+        format!("--b\r\n{fields}\r\n\r\nsome bytes\r\n")
+    };
+    let body = names.iter().map(part).collect::<String>() + "--b--\r\n";
+    let mut client = Client::new(server);
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b";
+    client.send(format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    client.answer().0.status
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_form_whose_files_cannot_be_created_is_refused_and_the_server_goes_on() {
+    let dir = tempdir().expect("a new directory");
+    // The root and one file.
+    let Some((server, root)) = start_in_memory("nr_inodes=2", dir.path()) else { return };
+    assert_eq!(post(&server, &["first", "second"]), 507);
+    assert_eq!(names(Path::new(&root)), ["first"]);
+    assert_eq!(post(&server, &["second"]), 507);
+    fs::remove_file(Path::new(&root).join("first")).expect("it was saved");
+    assert_eq!(post(&server, &["second"]), 303);
+    assert_eq!(names(Path::new(&root)), ["second"]);
+
+    let (server, root) = start_in_memory("ro", dir.path()).expect("it could mount");
+    assert_eq!(post(&server, &["first"]), 403);
+    assert_eq!(names(Path::new(&root)), [""; 0]);
 }
 
 /// `SLUICEGATE_UPLOADS=10000` sets the number of clients.
