@@ -49,8 +49,10 @@
 //! Sharing means that one kind of work can delay another. `getaddrinfo(3)` may take half a minute
 //! if a name server does not answer, so lookups use at most half of the threads, but at least one;
 //! further lookups wait. Concurrent requests for the same name share one lookup, so a slow name
-//! takes one thread. In a pool with only one thread, a slow lookup delays all disk jobs queued
-//! after it. The program's own jobs are not capped: run long ones in a separate pool.
+//! takes one thread. A lookup that has taken a second no longer counts, nor does its thread, up to
+//! eight of them: so a few such names do not keep others waiting. In a pool with only one thread, a
+//! slow lookup delays the disk jobs queued in its first second until the next job comes. The
+//! program's own jobs are not capped: run long ones in a separate pool.
 //!
 //! [`ServerOptions::workers`]: crate::ServerOptions::workers
 //! [`Reactor::set_workers`]: crate::Reactor::set_workers
@@ -61,6 +63,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::sys::about;
 use crate::threads::handle::{Handle, PostError};
@@ -75,7 +78,8 @@ use names::Lookup;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkersLimits {
     /// The maximum number of threads, at least one. A thread is started when a job finds no idle
-    /// thread, and then stays. The default is 4.
+    /// thread, and then stays. Up to eight more run while lookups of names are slow. The default is
+    /// 4.
     pub threads: usize,
     /// The maximum number of jobs that wait for a thread, at least one. At this limit
     /// [`Workers::run`] refuses jobs, and connecting to a host name fails if this many lookups, or
@@ -127,7 +131,8 @@ impl Workers {
     }
 
     fn of(limits: WorkersLimits) -> Workers {
-        let (queue, lookups) = (Mutex::default(), Mutex::default());
+        let queue = JobQueue { slow_after: SLOW_LOOKUP, ..JobQueue::default() };
+        let (queue, lookups) = (Mutex::new(queue), Mutex::default());
         let pool = ThreadPool { queue, changed: Condvar::new(), lookups, limits };
         Workers(Arc::new(Owner(Arc::new(pool))))
     }
@@ -175,7 +180,7 @@ impl Workers {
             return Err((full(), job));
         }
         let idle = queue.threads - queue.running;
-        if idle <= queue.jobs.len() && queue.threads < pool.limits.threads {
+        if idle <= queue.jobs.len() && queue.threads < pool.limits.threads + queue.slow_lookups() {
             let worker = pool.clone();
             match thread::Builder::new().name("worker".to_owned()).spawn(move || worker.work()) {
                 Ok(_) => queue.threads += 1,
@@ -262,18 +267,28 @@ pub(crate) enum JobKind {
     Lookup,
 }
 
+type Job = Box<dyn FnOnce() + Send>;
+
+/// How long a lookup takes at least that does not count among those that run.
+const SLOW_LOOKUP: Duration = Duration::from_secs(1);
+
+/// The maximum number of slow lookups that do not count.
+const MOST_SLOW_LOOKUPS: usize = 8;
+
 /// The jobs that wait, and what the threads do.
 #[derive(Default)]
 struct JobQueue {
     /// In the order in which they came.
-    jobs: VecDeque<(JobKind, Box<dyn FnOnce() + Send>)>,
+    jobs: VecDeque<(JobKind, Job)>,
     /// How many of them are lookups. The number of jobs has no bound, so they are not counted anew.
     lookups: usize,
     threads: usize,
     /// How many threads run a job.
     running: usize,
-    /// How many threads run a lookup.
-    looking_up: usize,
+    /// When each lookup that runs has begun.
+    looking_up: Vec<Instant>,
+    /// How long a lookup has to run until it does not count: [`SLOW_LOOKUP`].
+    slow_after: Duration,
     ended: bool,
 }
 
@@ -283,15 +298,30 @@ impl JobQueue {
         if kind == JobKind::Lookup { self.lookups } else { self.jobs.len() - self.lookups }
     }
 
-    /// Takes the oldest job that may run now.
-    fn next(&mut self, limits: &WorkersLimits) -> Option<(JobKind, Box<dyn FnOnce() + Send>)> {
-        let may_look_up = self.looking_up < (limits.threads / 2).max(1);
+    /// How many lookups do not count because they are slow.
+    fn slow_lookups(&self) -> usize {
+        let slow = self.looking_up.iter().filter(|begun| begun.elapsed() >= self.slow_after);
+        slow.count().min(MOST_SLOW_LOOKUPS)
+    }
+
+    /// Takes the oldest job that may run now. Returns when it began if it is a lookup.
+    fn next(&mut self, limits: &WorkersLimits) -> Option<(Option<Instant>, Job)> {
+        let most = (limits.threads / 2).max(1) + self.slow_lookups();
+        let may_look_up = self.looking_up.len() < most;
         let at = self.jobs.iter().position(|(kind, _)| may_look_up || *kind != JobKind::Lookup)?;
         let (kind, run) = self.jobs.remove(at)?;
         self.running += 1;
-        self.lookups -= usize::from(kind == JobKind::Lookup);
-        self.looking_up += usize::from(kind == JobKind::Lookup);
-        Some((kind, run))
+        let begun = (kind == JobKind::Lookup).then(Instant::now);
+        self.lookups -= usize::from(begun.is_some());
+        self.looking_up.extend(begun);
+        Some((begun, run))
+    }
+
+    /// Notes the end of a job.
+    fn end(&mut self, begun: Option<Instant>) {
+        self.running -= 1;
+        let at = self.looking_up.iter().position(|other| Some(*other) == begun);
+        at.map(|at| self.looking_up.swap_remove(at));
     }
 }
 
@@ -300,14 +330,20 @@ impl ThreadPool {
     fn work(&self) {
         let mut queue = self.lock();
         loop {
-            if let Some((kind, run)) = queue.next(&self.limits) {
+            if let Some((begun, run)) = queue.next(&self.limits) {
                 drop(queue);
                 run_caught(run);
                 queue = self.lock();
-                queue.running -= 1;
-                queue.looking_up -= usize::from(kind == JobKind::Lookup);
-            } else if queue.ended {
+                queue.end(begun);
+            } else if queue.ended || queue.threads > self.limits.threads + queue.slow_lookups() {
+                queue.threads -= 1;
+                // Others that wait may be too many, too.
+                self.changed.notify_one();
                 return;
+            } else if queue.lookups > 0 {
+                // They may run once those before them are slow.
+                let waited = self.changed.wait_timeout(queue, SLOW_LOOKUP);
+                queue = waited.unwrap_or_else(PoisonError::into_inner).0;
             } else {
                 queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }

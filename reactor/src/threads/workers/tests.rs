@@ -1,7 +1,6 @@
 //! Which job runs when, on which pool, and how threads end.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
 
 use super::*;
 use crate::core::Core;
@@ -72,6 +71,28 @@ fn lookups_take_half_of_the_threads_and_other_jobs_overtake_those_that_wait() {
     drop(first);
     assert_eq!(bench.next(), "second lookup");
     drop(second);
+}
+
+#[test]
+fn slow_lookups_keep_neither_others_nor_jobs_waiting_up_to_a_number() {
+    let bench = Bench::new(2);
+    bench.queue().slow_after = Duration::ZERO;
+    let mut slow = Vec::new();
+    for _ in 0..=MOST_SLOW_LOOKUPS {
+        slow.push(bench.submit(JobKind::Lookup, "slow"));
+        assert_eq!(bench.next(), "slow");
+    }
+    let last = bench.submit(JobKind::Lookup, "last");
+    let job = bench.submit(JobKind::Job, "job");
+    assert_eq!(bench.next(), "job");
+    drop(job);
+    wait_until(|| bench.queue().running == slow.len());
+    assert_eq!(bench.queue().waiting(JobKind::Lookup), 1, "too many lookups run");
+    assert_eq!(bench.queue().threads, 2 + MOST_SLOW_LOOKUPS);
+    drop(slow);
+    assert_eq!(bench.next(), "last");
+    drop(last);
+    wait_until(|| bench.queue().threads == 2);
 }
 
 #[test]
