@@ -128,7 +128,7 @@ impl Server {
             && !address.is_unix()
             && !matches!(kind, Kind::Activated(_))
         {
-            store.add(&opened.sockets)?;
+            store.add(&mut opened.sockets)?;
         }
         if let Some(restart) = &mut self.restart {
             restart.share(&mut opened, kind)?;

@@ -68,10 +68,16 @@ impl Store {
 
     /// Has the sockets of a listener stored once all threads serve, unless the service manager has
     /// opened them.
-    pub(super) fn add(&self, sockets: &[Bound]) -> io::Result<()> {
-        let made = sockets.iter().filter(|bound| matches!(bound.origin, Origin::Made(_)));
-        let mut new = made.map(|bound| bound.socket.try_clone()).collect::<io::Result<Vec<_>>>()?;
-        lock(&self.copies).iter_mut().for_each(|copies| copies.append(&mut new));
+    pub(super) fn add(&self, sockets: &mut [Bound]) -> io::Result<()> {
+        let made = sockets.iter_mut().filter(|bound| matches!(bound.origin, Origin::Made(_)));
+        for bound in made {
+            let copy = bound.socket.try_clone()?;
+            if let Some(copies) = lock(&self.copies).as_mut() {
+                copies.push(copy);
+            }
+            // The service manager will have it open, too.
+            bound.origin = Origin::Adopted;
+        }
         Ok(())
     }
 
@@ -124,7 +130,10 @@ mod tests {
         let store = Store::new(&Notifier::of(&manager), 1, found).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let bound = Bound { origin: Origin::Made(None), socket: listener.into(), backlog: None };
-        store.add(&[bound]).unwrap();
+        let mut sockets = [bound];
+        store.add(&mut sockets).unwrap();
+        assert!(matches!(sockets[0].origin, Origin::Adopted), "it would be shut down with ours");
+        drop(sockets);
         act(&store);
         let next = || {
             let mut message = [0; 64];
