@@ -246,6 +246,8 @@ impl<S: Service> Http<S> {
         };
         if !pending.has_begun() {
             self.send_continue(request);
+            // The service may answer as soon as it gets a piece, which may be here already.
+            self.output.flush(cx);
         }
         session.await_response(cx, (pending, since), Rest::Received(body), &self.limits);
         if length == Some(0) {

@@ -86,6 +86,20 @@ fn a_body_whose_request_is_answered_in_the_call_is_skipped_and_leaves_no_deadlin
 }
 
 #[test]
+fn a_client_is_told_to_continue_before_the_response_wherever_its_body_is_split() {
+    let head = post("/", 5).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+    for here in 0..=5 {
+        let mut h = eager();
+        let client = h.open();
+        h.feed(client, head.clone() + &"hello"[..here]);
+        h.feed(client, &"hello"[here..]);
+        let sent = h.sent(client);
+        let rest = sent.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").expect("100 first");
+        assert_eq!(answers(rest), ["200 early"], "{here}");
+    }
+}
+
+#[test]
 fn the_rest_of_a_body_is_skipped_as_soon_as_the_response_is_complete() {
     for room in [0, 1 << 20] {
         let mut h = eager();
