@@ -174,7 +174,7 @@ impl Deferred {
     /// Whether the client is still waiting for the response. Check this before you start long work.
     #[must_use]
     pub fn is_wanted(&self, cx: &mut Turn) -> bool {
-        self.pending.is_here() && cx.peer(self.connection).is_open()
+        self.pending.is_here() && !self.pending.is_refused() && cx.peer(self.connection).is_open()
     }
 
     /// The connection of the request.
@@ -221,8 +221,9 @@ impl Deferred {
     /// at the end of the turn. `make` may [defer](Reply::defer) it again; the deadline stays the
     /// same.
     ///
-    /// Returns [`Sent::Gone`] without calling `make` if the connection is closed, if the deadline
-    /// has passed and the client has received 503, or if `cx` is the reactor of another thread.
+    /// Returns [`Sent::Gone`] without calling `make` if the connection is closed, if the request was
+    /// [refused](super::Service::on_refused), as after the deadline, or if `cx` is the reactor of
+    /// another thread.
     pub fn answer(self, cx: &mut Turn, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
         if !self.is_wanted(cx) {
             return Sent::Gone;

@@ -366,6 +366,8 @@ impl<S: Service> Http<S> {
         status: Status,
     ) {
         let head_only = head.starts_with(b"HEAD ") || session.awaits_head();
+        // The service may still have the `Deferred` when it is asked for the refusal.
+        session.note_refused();
         let persistence = Persistence::Close;
         let mode =
             ResponseMode { persistence, after_body: persistence, head_only, is_modern: false };

@@ -123,6 +123,8 @@ pub(super) struct PendingResponse {
     is_body_read: AtomicBool,
     /// Whether the service closes the connection, whatever the mode says.
     is_last: AtomicBool,
+    /// Whether the request was refused: its response comes from elsewhere.
+    is_refused: AtomicBool,
     /// The thread of the reactor that has received the request.
     thread: ThreadId,
     /// Set once the head has been sent, after which the response can only continue.
@@ -181,6 +183,7 @@ impl PendingResponse {
             mode,
             is_body_read: AtomicBool::new(false),
             is_last: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
             thread: thread::current().id(),
             stream: OnceLock::new(),
             finished: OnceLock::new(),
@@ -191,6 +194,15 @@ impl PendingResponse {
     /// Notes that the whole request body was received.
     pub(super) fn note_body_read(&self) {
         self.is_body_read.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the request is refused.
+    pub(super) fn note_refused(&self) {
+        self.is_refused.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed)
     }
 
     /// Notes that the response is deferred again in this mode.

@@ -186,6 +186,13 @@ impl<V> HttpSession<V> {
         matches!(&self.state, State::AwaitingResponse(awaited) if awaited.pending.has_begun())
     }
 
+    /// Notes that the request that waits for a deferred response is refused.
+    pub(super) fn note_refused(&self) {
+        if let State::AwaitingResponse(awaited) = &self.state {
+            awaited.pending.note_refused();
+        }
+    }
+
     /// Whether a deferred response to HEAD is awaited.
     pub(super) fn awaits_head(&self) -> bool {
         matches!(&self.state, State::AwaitingResponse(awaited) if awaited.pending.mode.head_only)

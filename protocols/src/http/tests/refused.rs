@@ -1,9 +1,12 @@
 //! Refusals that a service answers.
 
+use std::time::Duration;
+
 use sluicegate_reactor::testing::{Harness, State};
+use sluicegate_reactor::{ConnId, Sent, Turn};
 
 use super::{Answered, Http, Reply, Request, Service, answers, field, split_head};
-use crate::http::{Deferred, ResponseStream, Status};
+use crate::http::{Deferred, Postponed, ResponseStream, Status};
 
 /// How the service answers what is refused.
 #[derive(Clone, Copy)]
@@ -88,4 +91,65 @@ fn a_response_that_nobody_can_make_any_more_is_a_refusal() {
     let sent = h.sent(client);
     assert_eq!(answers(&sent), ["503"]);
     assert_eq!(field(split_head(&sent).0, "X-Refused"), Some("by us"));
+}
+
+/// Defers all responses, refuses all pieces of a body, and answers the request itself when it is
+/// asked for the refusal.
+#[derive(Default)]
+struct Hasty {
+    deferred: Option<Deferred>,
+    postponed: Option<Postponed>,
+    answered: Vec<Sent>,
+}
+
+impl Service for Hasty {
+    type State = ();
+
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        match request.path() {
+            "/postponed" => reply.postpone(|postponed, _| self.postponed = Some(postponed)),
+            _ => reply.defer_with_body(|deferred, _| {
+                self.deferred = Some(deferred);
+                ((), None)
+            }),
+        }
+    }
+
+    fn on_piece(&mut self, _: &mut Turn, _: ConnId, (): &mut (), _: &[u8]) -> Result<(), Status> {
+        Err(Status::FORBIDDEN)
+    }
+
+    fn on_refused(&mut self, status: Status, mut reply: Reply<'_, '_>) -> Answered {
+        let cx = reply.turn();
+        if let Some(deferred) = self.deferred.take() {
+            assert!(!deferred.is_wanted(cx));
+            self.answered.push(deferred.answer(cx, |reply| reply.send("late")));
+        }
+        if let Some(postponed) = self.postponed.take() {
+            self.answered.push(postponed.answer(cx, |reply| reply.send("late")));
+        }
+        reply.error(status)
+    }
+}
+
+#[test]
+fn a_request_that_is_refused_has_no_other_response() {
+    for (path, body, status) in [
+        ("/", "", "503"),
+        ("/postponed", "", "503"),
+        ("/", "Content-Length: 1\r\n\r\na", "403"),
+        ("/", "Content-Length: 9\r\n\r\na", "403"),
+        ("/", "Content-Length: 9\r\n\r\n", "408"),
+        ("/", "Transfer-Encoding: chunked\r\n\r\n+\r\n", "400"),
+    ] {
+        let mut h = Harness::new(Http::new(Hasty::default()));
+        let client = h.open();
+        let end = if body.is_empty() { "\r\n" } else { body };
+        h.feed(client, format!("POST {path} HTTP/1.1\r\nHost: h\r\n{end}"));
+        h.advance(Duration::from_secs(61));
+        let what = format!("{path} {body}");
+        assert_eq!(answers(&h.sent(client)), [status], "{what}");
+        assert_eq!(h.handler().service().answered, [Sent::Gone], "{what}");
+        assert_ne!(h.state(client), State::Open, "{what}");
+    }
 }
