@@ -184,7 +184,7 @@ impl<S: Service> Handler for Http<S> {
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: HttpSession<S::State>, why: Reason) {
         if let State::AwaitingResponse(awaited) = &session.state
             && awaited.pending.finished().is_none()
-            && !session.is_postponed()
+            && !awaited.pending.is_postponed()
         {
             if awaited.pending.is_streaming() && !awaited.pending.mode.is_modern {
                 // The end of the connection would be that of the body.

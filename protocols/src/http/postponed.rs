@@ -77,6 +77,7 @@ impl Reply<'_, '_> {
         // `then` may answer at once. The responses in the buffer come before that.
         output.flush_to(&mut to);
         let pending = to.pending(mode);
+        pending.set_postponed(true);
         let deferred = Deferred { connection: to.connection(), pending: pending.clone() };
         then(Postponed(deferred), to.turn());
         Answered::waits(Awaited::Postponed(pending))
@@ -105,6 +106,7 @@ impl Postponed {
     /// Answers the request instead, as [`Deferred::answer`] does. A request body is treated as one
     /// that the service does not read.
     pub fn answer(self, cx: &mut Turn, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
+        self.0.pending.set_postponed(false);
         self.0.answer(cx, make)
     }
 }

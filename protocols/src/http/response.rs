@@ -130,6 +130,8 @@ pub(super) struct PendingResponse {
     /// Set once the head has been sent, after which the response can only continue.
     stream: OnceLock<StreamedResponse>,
     finished: OnceLock<QueuedResponse>,
+    /// Whether somebody has the [`Postponed`](super::Postponed) of the request.
+    is_postponed: AtomicBool,
     /// Whether the request is to be delivered to the service again.
     again: AtomicBool,
 }
@@ -187,6 +189,7 @@ impl PendingResponse {
             thread: thread::current().id(),
             stream: OnceLock::new(),
             finished: OnceLock::new(),
+            is_postponed: AtomicBool::new(false),
             again: AtomicBool::new(false),
         }
     }
@@ -284,6 +287,15 @@ impl PendingResponse {
             Persistence::Close => peer.close(),
             _ => peer.request_drain(),
         }
+    }
+
+    /// Notes whether the request is postponed. If it is answered instead, it is deferred.
+    pub(super) fn set_postponed(&self, is_postponed: bool) {
+        self.is_postponed.store(is_postponed, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_postponed(&self) -> bool {
+        self.is_postponed.load(Ordering::Relaxed)
     }
 
     pub(super) fn deliver_again(&self) {

@@ -256,12 +256,6 @@ impl<V> HttpSession<V> {
         self.state = State::AwaitingResponse(Box::new(awaited));
     }
 
-    /// Whether the request may be delivered again.
-    pub(super) fn is_postponed(&self) -> bool {
-        let State::AwaitingResponse(awaited) = &self.state else { return false };
-        matches!(awaited.rest, Rest::Postponed { .. })
-    }
-
     /// Takes out the head of a request that must be delivered again. The bytes after it are
     /// received again.
     pub(super) fn take_postponed(&mut self, cx: &mut Context<'_>) -> Option<Box<[u8]>> {

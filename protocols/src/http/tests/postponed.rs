@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, State};
-use sluicegate_reactor::{Handle, Listen, Payload, Receive, Sent, Sessions, mailbox};
+use sluicegate_reactor::{ConnId, Handle, Listen, Payload, Receive, Sent, Sessions, Turn, mailbox};
 
 use super::{
     Answered, Http, HttpLimits, Reply, Request, Service, answers, field, logged, split_head,
 };
-use crate::http::{LogRecord, Method, Postponed, Status};
+use crate::http::{Deferred, LogRecord, Method, Postponed, ResponseStream, Status};
 use crate::testing::same_at_every_split;
 
 /// Postpones each request once, unless it is for `/now`. Then it saves, reads, defers or answers.
@@ -318,4 +318,55 @@ fn row_18_a_postponed_request_counts_once() {
         request("GET", "/a", "") + &request("GET", "/b", "") + &request("GET", "/c", ""),
     );
     assert_eq!(answers(&h.sent(client)), ["200 /a", "200 /b"]);
+}
+
+/// Postpones each request, and answers it with a stream or a deferred response.
+#[derive(Default)]
+struct Later {
+    postponed: Option<Postponed>,
+    streams: Vec<ResponseStream>,
+    deferred: Vec<Deferred>,
+    gone: usize,
+}
+
+impl Service for Later {
+    type State = ();
+
+    fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        reply.postpone(|postponed, _| self.postponed = Some(postponed))
+    }
+
+    fn on_gone(&mut self, _: &mut Turn, _: ConnId) {
+        self.gone += 1;
+    }
+}
+
+/// Answers the request, with a stream or not.
+struct AnswerNow(bool);
+
+impl Receive<AnswerNow> for Later {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, AnswerNow(streams): AnswerNow) {
+        let postponed = self.postponed.take().expect("a request");
+        postponed.answer(cx, |reply| match streams {
+            true => reply.stream(|stream, _| self.streams.push(stream)),
+            false => reply.defer(|deferred, _| self.deferred.push(deferred)),
+        });
+    }
+}
+
+#[test]
+fn a_request_that_is_answered_later_instead_is_like_one_that_was_deferred() {
+    for (minor, streams) in [(0, true), (1, true), (0, false), (1, false)] {
+        let mut h = Harness::new(Http::new(Later::default()));
+        let client = h.open();
+        h.feed(client, format!("GET / HTTP/1.{minor}\r\nHost: h\r\n\r\n"));
+        h.post(AnswerNow(streams));
+        h.stop();
+        h.advance(Duration::from_secs(30));
+        let what = format!("HTTP/1.{minor}, {streams}");
+        assert_eq!(h.handler().service().gone, 1, "{what}");
+        // The end of the connection would be that of the stream.
+        let is_reset = h.state(client) == State::Reset;
+        assert_eq!(is_reset, minor == 0 && streams, "{what}");
+    }
 }
