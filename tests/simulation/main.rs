@@ -34,6 +34,7 @@ mod uploads;
 mod upstreams;
 mod watched;
 mod websocket;
+mod whims;
 
 /// A period of an endless sequence of bytes. Copying from it is much faster than computing them.
 static NOISE: [u8; 7 * 256] = {

@@ -140,6 +140,10 @@ sealed! {
         every_message_comes_back_and_every_websocket_is_closed_cleanly
         every_websocket_ends_once_and_no_message_is_changed_whatever_fails
     }
+    whims {
+        whatever_a_service_does_responses_are_exact_and_in_order
+        a_service_that_is_stopped_leaves_no_response_that_only_looks_whole
+    }
 }
 
 /// A record of [`Records`].
