@@ -71,7 +71,8 @@
 //! - If a request cannot be sent to the first origin, it is sent to the next one. This is the case
 //!   if the connection is not established, or if the handshake of its transport fails and the
 //!   method is idempotent. A request is not retried if its body is streamed, or if an origin may
-//!   have received it.
+//!   have received it, unless that has closed an idle connection and accepts no other: then an
+//!   idempotent request is sent to the next one.
 //! - An origin is ejected for a while after several consecutive failures before a response, unless
 //!   all origins are. A response with any status counts as a success.
 //! - An origin with [`max_connections`](crate::upstreams::UpstreamsOptions::max_connections)
