@@ -4,15 +4,17 @@
 //! The layouts are those of `linux/tls.h`.
 
 use std::io::{self, ErrorKind};
+use std::mem::{offset_of, zeroed};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 
+use libc::{c_int, cmsghdr, iovec, msghdr};
+
 use super::Fd;
-use super::control_message::{self, ControlMessage};
 use super::shortage::is_shortage;
 use super::tls::{Cipher, Key, KeyFor, Suite, TlsVersion};
-use super::unix::{check, set_option};
+use super::unix::{NO_SIGNAL, check, check_size, set_option};
 
 #[cfg(test)]
 mod tests;
@@ -135,27 +137,59 @@ fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<Vec<u8>> {
     Ok([&version[..], &cipher, iv, &key.bytes, salt, &sequence].concat())
 }
 
-/// The room for the control message with the type of a record, which is one byte.
-const ROOM: usize = control_message::words(1);
+/// The control message with the type of a record (`cmsg(3)`).
+#[repr(C)]
+struct RecordType {
+    header: cmsghdr,
+    kind: u8,
+}
+
+// SAFETY: computes a number.
+const _: () = assert!(offset_of!(RecordType, kind) == unsafe { libc::CMSG_LEN(0) } as usize);
+// SAFETY: computes a number.
+const _: () = assert!(size_of::<RecordType>() == unsafe { libc::CMSG_SPACE(1) } as usize);
+
+impl RecordType {
+    fn new(kind: c_int, value: u8) -> RecordType {
+        // SAFETY: a `cmsghdr` consists of integers, for which zero is valid.
+        let mut header: cmsghdr = unsafe { zeroed() };
+        (header.cmsg_level, header.cmsg_type) = (libc::SOL_TLS, kind);
+        header.cmsg_len = offset_of!(RecordType, kind) + 1;
+        RecordType { header, kind: value }
+    }
+
+    /// The header of a message with this control message and one piece of memory.
+    fn message(&mut self, piece: &mut iovec) -> msghdr {
+        // SAFETY: a `msghdr` consists of integers and pointers, for which zero is valid.
+        let mut message: msghdr = unsafe { zeroed() };
+        (message.msg_iov, message.msg_iovlen) = (piece, 1);
+        (message.msg_control, message.msg_controllen) = ((&raw mut *self).cast(), size_of_val(self));
+        message
+    }
+}
 
 pub(super) fn recv_record(socket: Fd, buffer: &mut [u8]) -> io::Result<Option<(u8, usize)>> {
-    let mut room = [0; ROOM];
-    let (count, messages, _) = control_message::recv(socket, buffer, &mut room, 0)?;
-    let mut kinds = messages
-        .filter(|it| (it.level, it.kind) == (libc::SOL_TLS, libc::TLS_GET_RECORD_TYPE))
-        .filter_map(|it| it.data.first().copied());
-    match (kinds.next(), count) {
-        (Some(kind), _) => Ok(Some((kind, count))),
-        (None, 0) => Ok(None),
+    let mut record = RecordType::new(0, 0);
+    let mut piece = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut message = record.message(&mut piece);
+    // SAFETY: the kernel writes to the buffer, which is borrowed exclusively for the call, and to a
+    // local, at most their lengths.
+    let count = check_size(unsafe { libc::recvmsg(socket, &raw mut message, 0) })?;
+    match (record.header.cmsg_type, count) {
+        (libc::TLS_GET_RECORD_TYPE, _) => Ok(Some((record.kind, count))),
+        (_, 0) => Ok(None),
         _ => Err(io::Error::new(ErrorKind::InvalidData, "the kernel gave a record without a type")),
     }
 }
 
 pub(super) fn send_record(socket: Fd, kind: u8, payload: &[u8]) -> io::Result<()> {
     check_writable(socket)?;
-    let (level, set_type) = (libc::SOL_TLS, libc::TLS_SET_RECORD_TYPE);
-    let message = ControlMessage { level, kind: set_type, data: &[kind] };
-    control_message::send(socket, payload, &message, &mut [0; ROOM]).map(drop)
+    let mut record = RecordType::new(libc::TLS_SET_RECORD_TYPE, kind);
+    let mut piece = iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
+    let message = record.message(&mut piece);
+    // SAFETY: the kernel only reads, from the payload, which is borrowed for the call, and from a
+    // local, with their lengths.
+    check_size(unsafe { libc::sendmsg(socket, &raw const message, NO_SIGNAL) }).map(drop)
 }
 
 /// Returns `WouldBlock` unless the socket is writable.

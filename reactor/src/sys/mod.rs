@@ -78,7 +78,6 @@ mod address;
 mod adopt;
 mod buffer;
 mod connect;
-mod control_message;
 mod cpu;
 mod create;
 mod dir;

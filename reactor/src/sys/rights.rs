@@ -1,29 +1,31 @@
 //! Passing descriptors to another process over a Unix socket (`SCM_RIGHTS`, `unix(7)`), and knowing
 //! who that process is.
 
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use libc::c_int;
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
 
-use super::Fd;
-use super::control_message::{self, ControlMessage};
-use super::unix::{check, owned};
+use super::unix::{NO_SIGNAL, check};
 
 /// The maximum number of descriptors of one message: `SCM_MAX_FD` of Linux.
 pub(crate) const MOST_RIGHTS: usize = 253;
 
 /// The room for a control message with as many descriptors.
-const ROOM: usize = control_message::words(MOST_RIGHTS * size_of::<Fd>());
+const ROOM: usize = rustix::cmsg_space!(ScmRights(MOST_RIGHTS));
 
 /// Descriptors that are received do not stay open in programs that this process starts.
 #[cfg(target_os = "linux")]
-const RECEIVE_FLAGS: c_int = libc::MSG_CMSG_CLOEXEC;
+const RECEIVE_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 /// Not every other system has the flag, so [`receive_with_rights`] sets it.
 #[cfg(not(target_os = "linux"))]
-const RECEIVE_FLAGS: c_int = 0;
+const RECEIVE_FLAGS: RecvFlags = RecvFlags::empty();
 
 /// The process at the other end of a Unix socket.
 pub(crate) struct PeerProcess {
@@ -36,16 +38,16 @@ pub(crate) struct PeerProcess {
 /// Sends bytes, at least one, together with 1 to [`MOST_RIGHTS`] descriptors. Returns how many
 /// bytes were sent; the descriptors go with the first of them.
 pub(crate) fn send_with_rights(
-    to: &impl AsRawFd,
+    to: &impl AsFd,
     bytes: &[u8],
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<usize> {
-    let is_message = !bytes.is_empty() && (1..=MOST_RIGHTS).contains(&descriptors.len());
-    assert!(is_message, "one message");
-    let numbers: Vec<u8> = descriptors.iter().flat_map(|fd| fd.as_raw_fd().to_ne_bytes()).collect();
-    let (level, kind) = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
-    let message = ControlMessage { level, kind, data: &numbers };
-    control_message::send(to.as_raw_fd(), bytes, &message, &mut [0; ROOM])
+    assert!(!bytes.is_empty() && !descriptors.is_empty(), "one message");
+    let mut room = [MaybeUninit::uninit(); ROOM];
+    let mut control = SendAncillaryBuffer::new(&mut room);
+    assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)), "one message");
+    let flags = SendFlags::from_bits_retain(NO_SIGNAL.cast_unsigned());
+    Ok(sendmsg(to, &[IoSlice::new(bytes)], &mut control, flags)?)
 }
 
 /// Receives bytes, and appends the descriptors that come with them. 0 is the end of the stream.
@@ -58,26 +60,26 @@ pub(crate) fn receive_with_rights(
     bytes: &mut [u8],
     descriptors: &mut Vec<OwnedFd>,
 ) -> io::Result<usize> {
-    let mut room = [0; ROOM];
-    let (count, messages, is_truncated) =
-        control_message::recv(from.as_raw_fd(), bytes, &mut room, RECEIVE_FLAGS)?;
-    // All are taken before anything can fail, so that none stays open without an owner.
-    let mut received: Vec<_> = messages
-        .filter(|message| (message.level, message.kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS))
-        .flat_map(|message| message.data.as_chunks().0)
-        .map(|number| owned(Fd::from_ne_bytes(*number)))
-        .collect();
-    if is_truncated {
+    let mut room = [MaybeUninit::uninit(); ROOM];
+    let mut control = RecvAncillaryBuffer::new(&mut room);
+    let message = recvmsg(from, &mut [IoSliceMut::new(bytes)], &mut control, RECEIVE_FLAGS)?;
+    let rights = control.drain().filter_map(|it| match it {
+        RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+        _ => None,
+    });
+    let mut received: Vec<_> = rights.flatten().collect();
+    // Linux also says so of descriptors that the process may not open.
+    if message.flags.contains(ReturnFlags::CTRUNC) {
         let text = "more descriptors were passed than this process can take";
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
-    if RECEIVE_FLAGS == 0 {
+    if RECEIVE_FLAGS.is_empty() {
         for descriptor in &received {
             fcntl_setfd(descriptor, FdFlags::CLOEXEC)?;
         }
     }
     descriptors.append(&mut received);
-    Ok(count)
+    Ok(message.bytes)
 }
 
 /// Who is at the other end: `SO_PEERCRED` of `unix(7)`.
@@ -116,7 +118,6 @@ pub(crate) fn own_user() -> u32 {
 mod tests {
     use std::fs::File;
     use std::io::{Read, Seek, Write};
-    use std::os::fd::AsFd;
 
     use rustix::io::fcntl_getfd;
 
