@@ -88,7 +88,6 @@ impl Dice {
             file_batches: 1 + self.below(3),
             idle: Some(Duration::from_secs(20)),
             send_rate: self.rate().filter(|_| self.one_in(4)),
-            receive_rate: self.rate().filter(|_| self.one_in(4)),
             ..Limits::default()
         }
     }
@@ -148,7 +147,6 @@ impl World {
             11 => peer.relay_to(other),
             12 => peer.relay_part(other, dice.size() as u64),
             13 => peer.set_send_rate(dice.rate()),
-            14 => peer.set_receive_rate(dice.rate()),
             _ => self.send(peer),
         }
     }

@@ -262,20 +262,16 @@ fn a_rate_that_is_gone_costs_new_connections_nothing() {
 
 #[test]
 fn a_rate_that_changed_replaces_that_of_a_connection() {
-    let limits =
-        |receive_rate| with_limits(Limits { receive_rate, idle: None, ..Limits::default() });
-    let (mut h, listener) = listening(Probe::echo(), &limits(Some(100_000)));
+    let limits = |send_rate| with_limits(Limits { send_rate, idle: None, ..Limits::default() });
+    let (mut h, listener) = listening(sending(1_000_000), &limits(Some(100_000)));
     let client = h.open_at(listener);
     let id = h.handler().notes.ids[0];
-    h.reactor().peer(id).set_receive_rate(Some(50_000));
-    h.feed(client, vec![b'x'; 200_000]);
+    h.reactor().peer(id).set_send_rate(Some(50_000));
     h.advance(SECOND);
     set(&mut h, listener, &limits(Some(1000)));
     h.advance(2 * SECOND);
-    let before = h.ledger().received;
-    h.advance(10 * SECOND);
-    let received = h.ledger().received - before;
-    assert!((9_000..=11_000).contains(&received), "{received}");
+    let arrived = arriving(&mut h, client, 10);
+    assert!((9_000..=11_000).contains(&arrived), "{arrived}");
 }
 
 #[test]

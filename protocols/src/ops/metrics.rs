@@ -167,11 +167,8 @@ const LISTENER_COUNTERS: &[Counters] = &[
     Counters {
         name: "sluicegate_rate_holds",
         help: "Times that a connection waited for its rate.",
-        label: "direction",
-        values: &[
-            ("receive", |ledger| ledger.recv_rate_holds),
-            ("send", |ledger| ledger.send_rate_holds),
-        ],
+        label: "",
+        values: &[("", |ledger| ledger.send_rate_holds)],
     },
     Counters {
         name: "sluicegate_cold_reads",

@@ -128,6 +128,6 @@ pub(crate) fn add(core: &mut Core, connect: &Connect) -> io::Result<u16> {
     let Connect { timeout, attempt_timeout, max_connections, .. } = *connect;
     let (transport, tcp) = (connect.transport.clone(), connect.tcp.clone());
     let options = ConnectorOptions { timeout, attempt_timeout, max_connections, transport, tcp };
-    let group = Group::new(connect.limits.clone(), [None, None]);
+    let group = Group::new(connect.limits.clone(), None);
     core.add_group(Group { connector: Some(Box::new(options)), ..group })
 }

@@ -6,7 +6,7 @@ use super::flags::Flags;
 use super::id::Reason;
 use super::ledger::Ledger;
 use super::limits::Limits;
-use super::meter::{Direction, Meters};
+use super::meter::Meter;
 use super::queue::Queue;
 use super::special::{Special, Strategy};
 use super::transport::{End, Layer};
@@ -87,6 +87,13 @@ pub(crate) enum Phase {
     Lingering,
     /// The descriptor is closed; the slot is freed at the end of the turn.
     Gone,
+}
+
+/// Which way bytes move.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Send,
+    Receive,
 }
 
 /// Whether a call on a socket has failed only for now: a signal has interrupted it, or the socket
@@ -243,10 +250,7 @@ impl Connection {
 
     /// Whether a receive makes sense now.
     pub(crate) fn can_receive(&self) -> bool {
-        self.wants_input()
-            && self.ready.any(Ready::READ)
-            && !self.flags.any(Flags::INPUT_ENDED)
-            && !self.waits_for_rate(Direction::Receive)
+        self.wants_input() && self.ready.any(Ready::READ) && !self.flags.any(Flags::INPUT_ENDED)
     }
 
     /// Whether a send makes sense now. After an abort or a failure it does not.
@@ -254,7 +258,7 @@ impl Connection {
         self.ready.any(Ready::WRITE)
             && matches!(self.phase, Phase::Open | Phase::Closing)
             && self.outbound.as_ref().is_some_and(|queue| !queue.waits_for_disk)
-            && !self.waits_for_rate(Direction::Send)
+            && !self.waits_for_rate()
     }
 
     /// Whether `on_drain` is due: a full queue has fallen to its low mark, or the handler asked to
@@ -349,22 +353,13 @@ impl Connection {
         self.special.as_ref().is_some_and(|special| !matches!(special.strategy, Strategy::Stream))
     }
 
-    /// The meters of its rates, if it has any.
-    pub(crate) fn meters(&self) -> Option<&Meters> {
-        self.special.as_ref()?.meters.as_deref()
+    /// The meter of its rate, if it has one.
+    pub(crate) fn meter(&self) -> Option<&Meter> {
+        self.special.as_ref()?.meter.as_deref()
     }
 
-    /// Whether a direction waits for its rate.
-    pub(crate) fn waits_for_rate(&self, way: Direction) -> bool {
-        self.meters().is_some_and(|meters| meters[way as usize].is_waiting())
-    }
-
-    /// How many of `room` bytes its rate lets one receive bring.
-    pub(crate) fn receivable(&self, room: usize) -> usize {
-        let meter = self.meters().map(|meters| &meters[Direction::Receive as usize]);
-        match meter.map_or(0, |meter| meter.paid_to.saturating_sub(self.received)) {
-            0 => room,
-            left => room.min(usize::try_from(left).unwrap_or(room)),
-        }
+    /// Whether its queue waits for its rate.
+    pub(crate) fn waits_for_rate(&self) -> bool {
+        self.meter().is_some_and(Meter::is_waiting)
     }
 }

@@ -4,7 +4,7 @@ use super::Connection;
 use super::connect::ConnectorOptions;
 use super::ledger::Ledger;
 use super::limits::Limits;
-use super::meter::{Bucket, SharedBuckets};
+use super::meter::Bucket;
 use super::per_address::PerAddress;
 use super::throttle::Throttle;
 use crate::sys::Address;
@@ -28,9 +28,8 @@ pub(crate) struct Group {
     pub(crate) per_address: Option<Box<PerAddress>>,
     /// The rate at which its listener accepts, if it is limited.
     pub(crate) accepts: Option<Bucket>,
-    /// The rate limits of all connections together. `None` if no rate applies, not even to each of
-    /// them.
-    pub(crate) buckets: Option<Box<SharedBuckets>>,
+    /// The rate at which all connections together send, if it is limited.
+    pub(crate) bucket: Option<Bucket>,
     /// The counters of its connections.
     pub(crate) ledger: Ledger,
     /// The address of the listener that accepted them, if one did.
@@ -40,19 +39,15 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// A group without connections, which may together send and receive `rates` bytes per second.
-    pub(crate) fn new(limits: Limits, rates: [Option<u64>; 2]) -> Group {
-        let buckets = needed(&limits, rates.map(|rate| rate.map(Bucket::of_bytes)));
-        Group { limits, buckets, ..Group::default() }
+    /// A group without connections, which may together send `rate` bytes per second.
+    pub(crate) fn new(limits: Limits, rate: Option<u64>) -> Group {
+        Group { limits, bucket: rate.map(Bucket::of_bytes), ..Group::default() }
     }
 
-    /// Replaces the idle time and the rates of each connection, and returns the old limits.
-    pub(crate) fn set_limits(&mut self, limits: &Limits) -> Limits {
-        let Limits { idle, send_rate, receive_rate, .. } = *limits;
-        let new = Limits { idle, send_rate, receive_rate, ..self.limits.clone() };
-        let shared = self.buckets.take().map_or([None, None], |buckets| *buckets);
-        self.buckets = needed(&new, shared);
-        std::mem::replace(&mut self.limits, new)
+    /// Replaces the idle time and the rate of each connection, and returns the old rate.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) -> Option<u64> {
+        self.limits.idle = limits.idle;
+        std::mem::replace(&mut self.limits.send_rate, limits.send_rate)
     }
 
     /// Whether its listener has all connections that it may have.
@@ -63,7 +58,7 @@ impl Group {
     /// Whether a connection of the group is subject to a rate.
     #[inline]
     pub(crate) fn is_rated(&self, c: &Connection) -> bool {
-        self.buckets.is_some() || c.special.as_ref().is_some_and(|special| special.meters.is_some())
+        self.bucket.is_some() || self.limits.send_rate.is_some() || c.meter().is_some()
     }
 
     /// Adds a connection.
@@ -79,11 +74,4 @@ impl Group {
             per_address.leave(index);
         }
     }
-}
-
-/// The rates of all connections together, unless none applies, not even to each of them.
-fn needed(limits: &Limits, shared: SharedBuckets) -> Option<Box<SharedBuckets>> {
-    let each = [limits.send_rate, limits.receive_rate];
-    let is_rated = each.iter().any(Option::is_some) || shared.iter().any(Option::is_some);
-    is_rated.then(|| Box::new(shared))
 }

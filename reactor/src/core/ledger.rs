@@ -95,9 +95,6 @@ pub struct Ledger {
     /// Times that a connection reached its [quantum](crate::Limits::receive_quantum) of bytes or
     /// calls and left the rest for the next turn.
     pub recv_budget_stops: u64,
-    /// Times that a connection waited for its [rate](crate::Limits::receive_rate) before it
-    /// received more.
-    pub recv_rate_holds: u64,
     /// Times that a handler [left the rest](crate::Context::yield_now) for the next turn, or
     /// reached the limit of callbacks for one receive.
     pub yields: u64,

@@ -144,13 +144,9 @@ pub struct Limits {
     /// 17 ms); until then it counts as neither idle nor stalled. Only the payload is counted, not
     /// protocol headers. The default is no limit.
     pub send_rate: Option<u64>,
-    /// The maximum rate at which a connection receives, by any method, in bytes per second; see
-    /// [`send_rate`](crate::Limits::send_rate). The peer is slowed down only once the socket
-    /// buffers are full, so it can send more at first. The default is no limit.
-    pub receive_rate: Option<u64>,
     /// How long a closed connection lingers: it discards input until the peer shuts down its
     /// sending side. Without the wait, input in flight would cause a reset that destroys the
-    /// response. [Rates](crate::Limits::receive_rate) do not apply. The default is 30 s.
+    /// response. The default is 30 s.
     pub linger_time: Duration,
     /// How long a connection that lingers may be without input. The default is 5 s.
     pub linger_idle: Duration,
@@ -188,7 +184,6 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             write_stall: Some(Duration::from_secs(60)),
             send_rate: None,
-            receive_rate: None,
             linger_time: Duration::from_secs(30),
             linger_idle: Duration::from_secs(5),
         }
@@ -200,17 +195,12 @@ impl Default for Limits {
 pub(crate) struct Quantum {
     pub(crate) calls: u32,
     pub(crate) bytes: usize,
-    /// The maximum number of bytes of one call for the handler.
-    pub(crate) most: usize,
-    /// Whether a [rate](crate::time::rates) limits how much of it can be used.
-    pub(crate) metered: bool,
 }
 
 impl Quantum {
     /// The quantum of a turn, with this many bytes.
     pub(crate) fn new(limits: &Limits, bytes: usize) -> Quantum {
-        let (calls, most) = (limits.quantum_calls.max(1), limits.receive_most.max(1));
-        Quantum { calls, bytes: bytes.max(1), most, metered: false }
+        Quantum { calls: limits.quantum_calls.max(1), bytes: bytes.max(1) }
     }
 
     pub(crate) fn use_bytes(&mut self, count: usize) {

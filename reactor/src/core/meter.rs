@@ -71,19 +71,7 @@ impl Bucket {
     }
 }
 
-/// Which way bytes move.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Send,
-    Receive,
-}
-
-/// The buckets of the connections of a group together, by [`Direction`].
-pub(crate) type SharedBuckets = [Option<Bucket>; 2];
-
-/// The meters of a connection, by [`Direction`].
-pub(crate) type Meters = [Meter; 2];
-
+/// The meter of a connection.
 pub(crate) struct Meter {
     /// The connection's own bucket, if it has a rate of its own.
     pub(crate) own: Option<Bucket>,
@@ -91,7 +79,7 @@ pub(crate) struct Meter {
     pub(crate) paid_to: u64,
     /// When the last of them may move, in nanoseconds; the connection waits until then.
     pub(crate) ready: Option<u64>,
-    /// The turn in which the connection last received a piece.
+    /// The turn in which the connection was last given a piece.
     pub(crate) turn: u64,
 }
 

@@ -5,7 +5,7 @@ use super::exact::Exact;
 use super::flags::Flags;
 use super::id::ConnId;
 use super::limits::Limits;
-use super::meter::{Meter, Meters};
+use super::meter::Meter;
 use super::pool::Chunk;
 use super::relay::Relay;
 use super::transport::{Error, Layer, Transport};
@@ -24,8 +24,8 @@ pub(crate) struct Special {
     pub(crate) blocked: bool,
     /// The connection that relays to this one, if any.
     pub(crate) feeder: Option<ConnId>,
-    /// The meters of its rates, if it has any.
-    pub(crate) meters: Option<Box<Meters>>,
+    /// The meter of its rate, if it has one.
+    pub(crate) meter: Option<Box<Meter>>,
     /// While connecting: how far it has come.
     pub(crate) attempt: Option<Box<Attempt>>,
     /// The transport that its bytes pass through, if any.
@@ -70,7 +70,7 @@ impl Special {
             && matches!(self.strategy, Strategy::Stream)
             && !self.blocked
             && self.feeder.is_none()
-            && self.meters.is_none()
+            && self.meter.is_none()
             && self.attempt.is_none()
             && self.layer.is_none()
             && self.retired.is_none()
@@ -99,7 +99,7 @@ impl Special {
             && matches!(self.strategy, Strategy::Stream)
             && self.feeder.is_none()
             && !self.layer.as_deref().is_some_and(holds)
-            && !self.meters.iter().flat_map(|meters| meters.iter()).any(Meter::is_waiting)
+            && !self.meter.as_deref().is_some_and(Meter::is_waiting)
     }
 
     /// Whether the next receive is an ordinary one into the shared buffer.
@@ -110,7 +110,7 @@ impl Special {
             Strategy::Relay(relay) => !relay.splices(),
             Strategy::Stream | Strategy::File(_) | Strategy::Discard(_) => false,
         };
-        shared && self.unread.len() == 0 && !self.blocked && self.meters.is_none()
+        shared && self.unread.len() == 0 && !self.blocked
     }
 
     /// Whether the input waits for the disk: a worker is writing a part of its file, or workers

@@ -139,7 +139,7 @@ impl Turn {
     ///
     /// This takes [`max_connections`](Listen::max_connections), [`when_full`](Listen::when_full)
     /// and [`max_per_address`](Listen::max_per_address) of `listen`, and [`idle`](Limits::idle),
-    /// [`send_rate`](Limits::send_rate) and [`receive_rate`](Limits::receive_rate) of its limits.
+    /// [`send_rate`](Limits::send_rate) of its limits.
     /// Nothing else changes. On a thread of a [`Server`](crate::Server), pass
     /// [`listen.share(threads)`](Listen::share), or each thread takes the whole maximum.
     ///

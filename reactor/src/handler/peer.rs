@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::Turn;
-use crate::core::{ConnId, Connection, Core, Direction, Flags, Phase, Sent};
+use crate::core::{ConnId, Connection, Core, Flags, Phase, Sent};
 use crate::inbound;
 use crate::outbound::{self, Outgoing};
 use crate::time::{deadlines, rates};
@@ -245,14 +245,7 @@ impl Peer<'_> {
     /// [`Limits::send_rate`](crate::Limits::send_rate); `None` removes the limit. The listener's
     /// rate ([`Listen::send_rate`](crate::Listen::send_rate)) applies as well.
     pub fn set_send_rate(&mut self, rate: Option<u64>) {
-        self.with(|core, index| rates::set(core, index, Direction::Send, rate));
-    }
-
-    /// Sets how many bytes per second the connection receives from now on, in place of
-    /// [`Limits::receive_rate`](crate::Limits::receive_rate); `None` removes the limit. The
-    /// listener's rate ([`Listen::receive_rate`](crate::Listen::receive_rate)) applies as well.
-    pub fn set_receive_rate(&mut self, rate: Option<u64>) {
-        self.with(|core, index| rates::set(core, index, Direction::Receive, rate));
+        self.with(|core, index| rates::set(core, index, rate));
     }
 
     fn connection(&self) -> Option<&Connection> {

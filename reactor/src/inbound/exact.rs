@@ -112,10 +112,10 @@ pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
 fn receive_direct(core: &mut Core, shared: &mut [u8], index: u32) -> Arrival {
     let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
-    let (most, is_layered) = (c.receivable(usize::MAX), c.is_layered());
+    let is_layered = c.is_layered();
     let Some(special) = &mut c.special else { return Arrival::Nothing };
     let Strategy::Exact(exact) = &mut special.strategy else { return Arrival::Nothing };
-    let (buffer, room) = match exact.fill(special.unread.bytes()).and_then(|()| exact.spare()) {
+    let (buffer, asked) = match exact.fill(special.unread.bytes()).and_then(|()| exact.spare()) {
         Ok(spare) => spare,
         Err(error) => {
             fail_for_memory(core, index, &error);
@@ -123,7 +123,6 @@ fn receive_direct(core: &mut Core, shared: &mut [u8], index: u32) -> Arrival {
         }
     };
     core.pool.give(std::mem::take(&mut special.unread));
-    let asked = room.min(most);
     ledger.direct_receives += 1;
     let count = if is_layered {
         let room = asked.min(shared.len());

@@ -118,7 +118,7 @@ pub(crate) fn receive(
     most: usize,
 ) -> Option<usize> {
     let c = &core[index];
-    let asked = buffer.len().min(c.receivable(most));
+    let asked = buffer.len().min(most);
     if c.is_layered() {
         return transport::receive(core, index, &mut buffer[..asked]);
     }

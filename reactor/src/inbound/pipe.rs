@@ -9,7 +9,7 @@ use crate::core::{Core, Pipe};
 /// if any.
 pub(super) fn receive(core: &mut Core, pipe: &Pipe, index: u32, most: usize) -> Option<usize> {
     let c = &core[index];
-    let result = core.kernel.splice(c.socket, pipe.write, c.receivable(most.min(pipe.size)));
+    let result = core.kernel.splice(c.socket, pipe.write, most.min(pipe.size));
     // Fewer bytes than fit may not be all there are: small pieces can fill the pipe before.
     let asked = *result.as_ref().unwrap_or(&0);
     let count = note(core, index, asked, result)?;

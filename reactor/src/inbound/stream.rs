@@ -18,13 +18,13 @@ pub(crate) enum Piece {
 }
 
 pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
-    let c = &mut core[index];
+    let (c, group) = core.pair(index);
     if c.flags.take(Flags::REVISIT_INPUT) {
         Arrival::Unread
     } else if c.flags.take(Flags::OWES_EOF) {
         Arrival::End
     } else if c.can_receive() {
-        let most = core.receive_quantum.most;
+        let most = group.limits.receive_most.max(1);
         receive_shared(core, buffer, index, most)
     } else {
         Arrival::Nothing

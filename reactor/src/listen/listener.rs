@@ -102,7 +102,7 @@ impl Listener {
             per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
             accepts: listen.accept_rate.map(|rate| Bucket::new(rate.into(), burst)),
             address: Some(address.clone()),
-            ..Group::new(listen.limits.clone(), [listen.send_rate, listen.receive_rate])
+            ..Group::new(listen.limits.clone(), listen.send_rate)
         };
         let group = group.map_or_else(|| core.add_group(new_group()), Ok)?;
         Ok(Listener {

@@ -61,8 +61,6 @@ pub struct Listen {
     /// The maximum number of bytes per second that all connections together send. Connections with
     /// queued output take turns. [`Limits::send_rate`] also applies to each connection.
     pub send_rate: Option<u64>,
-    /// The maximum number of bytes per second that all connections together receive.
-    pub receive_rate: Option<u64>,
     /// The limits of each connection.
     pub limits: Limits,
 }
@@ -82,7 +80,6 @@ impl Default for Listen {
             max_handshakes: 10_000,
             tcp: TcpOptions::default(),
             send_rate: None,
-            receive_rate: None,
             limits: Limits::default(),
         }
     }
@@ -110,7 +107,6 @@ impl Listen {
             max_handshakes: self.max_handshakes.div_ceil(threads),
             accept_rate: self.accept_rate.map(|rate| rate.div_ceil(threads)),
             send_rate: self.send_rate.map(|rate| rate.div_ceil(threads.into())),
-            receive_rate: self.receive_rate.map(|rate| rate.div_ceil(threads.into())),
             accept_burst: self.accept_burst.div_ceil(threads),
             ..self.clone()
         }
@@ -242,9 +238,7 @@ fn adopted_group(core: &mut Core, limits: &Limits) -> io::Result<u16> {
     let same = |group: &Group| group.is_adopted && group.limits == *limits;
     match core.groups.iter().position(same) {
         Some(index) => Ok(index as u16),
-        None => {
-            core.add_group(Group { is_adopted: true, ..Group::new(limits.clone(), [None, None]) })
-        }
+        None => core.add_group(Group { is_adopted: true, ..Group::new(limits.clone(), None) }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Changing the limits of an open listener.
 
 use super::Listen;
-use crate::core::{Core, Direction, PerAddress, Phase};
+use crate::core::{Core, PerAddress, Phase};
 use crate::time::{deadlines, rates};
 
 /// Changes the limits of a group, also for the connections that are open.
@@ -11,19 +11,13 @@ pub(crate) fn set_limits(core: &mut Core, group: u16, listen: &Listen) {
     core.groups[usize::from(group)].limit = Some(listen.max_connections);
     limit_clients(core, group, &members, listen.max_per_address);
     let old = core.groups[usize::from(group)].set_limits(&listen.limits);
-    let new = &listen.limits;
-    let rates = [
-        (Direction::Send, old.send_rate, new.send_rate),
-        (Direction::Receive, old.receive_rate, new.receive_rate),
-    ];
+    let new = listen.limits.send_rate;
     // Lingering connections keep the end of their time.
     members.retain(|index| core[*index].phase < Phase::Ended);
     for index in members {
-        for (way, old, new) in rates {
-            // A connection without meters gets them when it next moves bytes under a rate.
-            if old != new && core[index].meters().is_some() {
-                rates::set(core, index, way, new);
-            }
+        // A connection without a meter gets one when it next sends under a rate.
+        if old != new && core[index].meter().is_some() {
+            rates::set(core, index, new);
         }
         deadlines::arm(core, index);
     }

@@ -203,13 +203,13 @@ fn flush_queue(core: &mut Core, index: u32, quantum: &mut Quantum) {
     let (is_rated, mut most) = (group.is_rated(c), usize::MAX);
     if is_rated {
         let pending = c.pending();
-        most = rates::allow(core, index, Direction::Send, pending);
+        most = rates::allow(core, index, pending);
     }
     if most > 0 {
         flush_up_to(core, index, quantum, most);
     }
     if is_rated {
-        rates::give_back(core, index, Direction::Send);
+        rates::give_back(core, index);
     }
 }
 

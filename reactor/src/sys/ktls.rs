@@ -163,7 +163,8 @@ impl RecordType {
         // SAFETY: a `msghdr` consists of integers and pointers, for which zero is valid.
         let mut message: msghdr = unsafe { zeroed() };
         (message.msg_iov, message.msg_iovlen) = (piece, 1);
-        (message.msg_control, message.msg_controllen) = ((&raw mut *self).cast(), size_of_val(self));
+        (message.msg_control, message.msg_controllen) =
+            ((&raw mut *self).cast(), size_of_val(self));
         message
     }
 }

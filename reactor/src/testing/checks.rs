@@ -1,7 +1,7 @@
 //! The invariants of a reactor with any handlers.
 
 use crate::core::transport::Layer;
-use crate::core::{Connection, Direction, Flags, Ledger, NO_SESSION, Phase, Queue, is_due};
+use crate::core::{Connection, Flags, Ledger, NO_SESSION, Phase, Queue, is_due};
 use crate::inbound;
 use crate::sys::sim::{OpenDescriptors, World};
 use crate::sys::{NO_FD, Ready};
@@ -102,9 +102,7 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
     for c in connections(reactor).filter(|c| c.socket != NO_FD) {
         let (ready, held) = world.stream_status(c.socket);
         let (phase, noted) = (c.phase, c.ready);
-        let open = c.wants_input()
-            && !c.flags.any(Flags::INPUT_ENDED)
-            && !c.waits_for_rate(Direction::Receive);
+        let open = c.wants_input() && !c.flags.any(Flags::INPUT_ENDED);
         assert!(
             !(open || phase == Phase::Lingering) || !ready.any(Ready::READ),
             "a connection sleeps with input to receive: {phase:?}, {ready:?}, noted {noted:?}"
@@ -127,8 +125,8 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
             "a relay sleeps although its destination has room"
         );
         let sends = c.outbound.is_some();
-        let waits = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk)
-            || c.waits_for_rate(Direction::Send);
+        let waits =
+            c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk) || c.waits_for_rate();
         assert!(
             !sends || waits || phase == Phase::Handshake || !ready.any(Ready::WRITE),
             "a connection sleeps with room to send: {phase:?}, {ready:?}, noted {noted:?}"

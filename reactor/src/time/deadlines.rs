@@ -36,20 +36,19 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
     }
     let limits = core.limits(c.group);
     let special = c.special.as_ref();
-    let [send, receive] =
-        c.meters().map_or([None, None], |meters| meters.each_ref().map(Meter::due));
+    let rate = c.meter().and_then(Meter::due);
     let own = (c.deadline != 0).then_some((c.deadline, Deadline::Timeout(Timeout::Own)));
     // The peer is to blame neither for a slow disk nor for a rate.
     let reads_disk = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk);
     let stall = c.outbound.as_ref().zip(limits.write_stall);
-    let stall = stall.filter(|_| c.phase >= Phase::Open && !reads_disk && send.is_none());
+    let stall = stall.filter(|_| c.phase >= Phase::Open && !reads_disk && rate.is_none());
     let stall = stall.map(|(queue, time)| {
         (tick_after(queue.progress, time), Deadline::Timeout(Timeout::WriteStall))
     });
     let idle = match c.phase {
         Phase::Connecting => special.and_then(|s| s.attempt.as_ref()).map(|attempt| attempt.until),
         Phase::Handshake => special.and_then(|s| s.layer.as_ref()).map(|layer| layer.until),
-        Phase::Open | Phase::Closing if send.is_none() && receive.is_none() => {
+        Phase::Open | Phase::Closing if rate.is_none() => {
             idle_time(limits, c).map(|time| tick_after(c.active, time))
         }
         Phase::Lingering => Some(tick_after(c.active, limits.linger_idle)),
@@ -58,9 +57,9 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
     let writes_disk = special.is_some_and(|special| special.waits_for_worker());
     let idle = idle.filter(|_| !reads_disk && !writes_disk);
     let idle = idle.map(|due| (due, Deadline::Timeout(Timeout::Idle)));
-    let waits = [send, receive].map(|due| due.map(|due| (due, Deadline::RateWait)));
+    let rate = rate.map(|due| (due, Deadline::RateWait));
     let by_distance = |&(tick, _): &(u32, Deadline)| tick.wrapping_sub(core.tick) as i32;
-    [own, stall, idle].into_iter().chain(waits).flatten().min_by_key(by_distance)
+    [own, stall, idle, rate].into_iter().flatten().min_by_key(by_distance)
 }
 
 /// How long a connection may be without traffic.

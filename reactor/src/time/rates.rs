@@ -1,18 +1,18 @@
-//! Rates: how many bytes a connection, or all connections of a listener together, may move per
+//! Rates: how many bytes a connection, or all connections of a listener together, may send per
 //! second.
 //!
-//! Before bytes are moved, they are taken from a [bucket](Bucket). If the bucket does not have
+//! Before bytes are sent, they are taken from a [bucket](Bucket). If the bucket does not have
 //! enough, it gives a *reservation*: the bytes are taken in advance, and the connection waits until
 //! they are due. So connections that share a bucket proceed in the order in which they asked, one
 //! piece each, and none wakes in vain. A connection gets one piece per turn and returns the unused
 //! rest of it to the bucket.
 //!
-//! While a connection waits, its full socket buffers hold the peer back, and its idle and
-//! write-stall deadlines are suspended: they start again when the wait ends. The end of the wait is
-//! scheduled as the connection's [entry in the wheel](super::deadlines).
+//! While a connection waits, its idle and write-stall deadlines are suspended: they start again
+//! when the wait ends. The end of the wait is scheduled as the connection's [entry in the
+//! wheel](super::deadlines).
 
 use super::deadlines;
-use crate::core::{Bucket, Core, Direction, Meter, Phase, TICK, is_due};
+use crate::core::{Bucket, Core, Meter, Phase, TICK, is_due};
 
 #[cfg(test)]
 mod tests;
@@ -48,7 +48,7 @@ impl Metered<'_> {
     /// How many of `wanted` bytes may move now. It is 0 if the connection waits, or has had its
     /// piece in this turn.
     fn ask(&mut self, wanted: u64, now: u64, turn: u64) -> u64 {
-        // No bucket: only the other direction has a rate.
+        // No bucket: its rate was lifted.
         let Some(piece) = self.buckets().map(|bucket| bucket.piece()).min() else {
             return u64::MAX;
         };
@@ -73,60 +73,42 @@ impl Metered<'_> {
     }
 }
 
-/// The meter of a connection in one direction, if it has one. What has moved is accounted for.
-fn metered(core: &mut Core, index: u32, way: Direction) -> Option<Metered<'_>> {
+/// The meter of a connection, if it has one. What has moved is accounted for.
+fn metered(core: &mut Core, index: u32) -> Option<Metered<'_>> {
     let c = &mut core.connections[index as usize];
-    let moved = [c.sent, c.received][way as usize];
-    let meter = &mut c.special.as_mut()?.meters.as_mut()?[way as usize];
-    let buckets = core.groups[c.group as usize].buckets.as_mut();
-    let shared = buckets.and_then(|buckets| buckets[way as usize].as_mut());
+    let moved = c.sent;
+    let meter = c.special.as_mut()?.meter.as_mut()?;
+    let shared = core.groups[c.group as usize].bucket.as_mut();
     let mut metered = Metered { meter, shared, moved };
     metered.account(core.now);
     Some(metered)
 }
 
-/// Gives a connection its meters if it has none.
-fn ensure_meters(core: &mut Core, index: u32) {
+/// Gives a connection its meter if it has none.
+fn ensure_meter(core: &mut Core, index: u32) {
     let (c, group) = core.pair(index);
-    let limits = &group.limits;
-    let meters =
-        [Meter::new(limits.send_rate, c.sent), Meter::new(limits.receive_rate, c.received)];
-    core.special(index).meters.get_or_insert_with(|| Box::new(meters));
+    let meter = Meter::new(group.limits.send_rate, c.sent);
+    core.special(index).meter.get_or_insert_with(|| Box::new(meter));
 }
 
-/// How many of `wanted` bytes a connection may move now. If it is 0, the connection waits, or goes
+/// How many of `wanted` bytes a connection may send now. If it is 0, the connection waits, or goes
 /// on in the next turn.
-pub(crate) fn allow(core: &mut Core, index: u32, way: Direction, wanted: u64) -> usize {
-    ensure_meters(core, index);
+pub(crate) fn allow(core: &mut Core, index: u32, wanted: u64) -> usize {
+    ensure_meter(core, index);
     let (now, turn) = (core.now, core.ledger.turns);
-    let Some(mut metered) = metered(core, index, way) else { return usize::MAX };
+    let Some(mut metered) = metered(core, index) else { return usize::MAX };
     let was_waiting = metered.meter.is_waiting();
     let allowed = metered.ask(wanted, now, turn);
     if metered.meter.is_waiting() && !was_waiting {
-        let ledger = core.ledger_of(index);
-        match way {
-            Direction::Send => ledger.send_rate_holds += 1,
-            Direction::Receive => ledger.recv_rate_holds += 1,
-        }
+        core.ledger_of(index).send_rate_holds += 1;
         deadlines::arm(core, index);
     }
     usize::try_from(allowed).unwrap_or(usize::MAX)
 }
 
-/// Called before a receive. Makes the connection wait, or limits what the receive
-/// [may bring](crate::core::Connection::receivable).
-pub(crate) fn meter_input(core: &mut Core, index: u32) {
-    if core[index].can_receive()
-        && allow(core, index, Direction::Receive, u64::MAX) == 0
-        && core[index].can_receive()
-    {
-        core.receive_quantum.bytes = 0;
-    }
-}
-
-/// Ends a connection's part of a turn: gives back the rest of the piece.
-pub(crate) fn give_back(core: &mut Core, index: u32, way: Direction) {
-    if let Some(mut metered) = metered(core, index, way)
+/// Gives back what a flush has left of its piece, unless the connection waits for it.
+pub(crate) fn give_back(core: &mut Core, index: u32) {
+    if let Some(mut metered) = metered(core, index)
         && !metered.meter.is_waiting()
     {
         metered.give_back();
@@ -135,10 +117,8 @@ pub(crate) fn give_back(core: &mut Core, index: u32, way: Direction) {
 
 /// Gives back what a connection that is over had reserved.
 pub(crate) fn release(core: &mut Core, index: u32) {
-    for way in [Direction::Send, Direction::Receive] {
-        if let Some(mut metered) = metered(core, index, way) {
-            metered.give_back();
-        }
+    if let Some(mut metered) = metered(core, index) {
+        metered.give_back();
     }
 }
 
@@ -146,39 +126,31 @@ pub(crate) fn release(core: &mut Core, index: u32) {
 /// of these connections, which is a different one each time.
 pub(crate) fn end_due_waits(core: &mut Core) {
     let mut due = std::mem::take(&mut core.due_rates);
-    due.sort_by_key(|index| {
-        let meters = core[*index].meters();
-        meters.and_then(|meters| meters.iter().filter_map(|meter| meter.ready).min())
-    });
-    due.drain(..).for_each(|index| end_waits(core, index));
+    due.sort_by_key(|index| core[*index].meter().and_then(|meter| meter.ready));
+    due.drain(..).for_each(|index| end_wait(core, index));
     core.due_rates = due;
 }
 
-/// Ends those waits of a connection that are over.
-fn end_waits(core: &mut Core, index: u32) {
+/// Ends the wait of a connection if it is over.
+fn end_wait(core: &mut Core, index: u32) {
     let tick = core.tick;
     let special = core[index].special.as_mut();
-    let Some(meters) = special.and_then(|special| special.meters.as_mut()) else { return };
-    let mut ended = false;
-    for meter in meters.iter_mut() {
-        if meter.due().is_some_and(|due| is_due(due, tick)) {
-            (meter.ready, ended) = (None, true);
-        }
-    }
-    if ended {
+    let Some(meter) = special.and_then(|special| special.meter.as_mut()) else { return };
+    if meter.due().is_some_and(|due| is_due(due, tick)) {
+        meter.ready = None;
         core.schedule(index);
         deadlines::restart_idle_and_stall(core, index);
     }
 }
 
 /// Changes the rate of one connection.
-pub(crate) fn set(core: &mut Core, index: u32, way: Direction, rate: Option<u64>) {
+pub(crate) fn set(core: &mut Core, index: u32, rate: Option<u64>) {
     if core[index].phase > Phase::Closing {
         return;
     }
-    ensure_meters(core, index);
+    ensure_meter(core, index);
     let now = core.now;
-    let Some(mut metered) = metered(core, index, way) else { return };
+    let Some(mut metered) = metered(core, index) else { return };
     metered.give_back();
     let meter = metered.meter;
     let used = std::mem::replace(&mut meter.own, rate.map(Bucket::of_bytes));
@@ -187,5 +159,5 @@ pub(crate) fn set(core: &mut Core, index: u32, way: Direction, rate: Option<u64>
     }
     // A wait under the old rate ends now.
     meter.ready = meter.ready.map(|_| now - now % TICK);
-    end_waits(core, index);
+    end_wait(core, index);
 }

@@ -4,11 +4,10 @@
 use super::dispatch::Handlers;
 use super::reactor::Reactor;
 use crate::connect::attempt;
-use crate::core::{Direction, Flags, Phase, Quantum};
+use crate::core::{Flags, Phase, Quantum};
 use crate::handler::{Input, Payload, Turn};
 use crate::inbound::{self, Arrival, Piece};
 use crate::outbound;
-use crate::time::rates;
 use crate::transport;
 
 /// Most callbacks for the bytes of one receive, which can hold half a million messages. The rest
@@ -24,7 +23,7 @@ impl Reactor {
             let core = &mut self.turn.core;
             let c = &mut core.connections[index as usize];
             // Most connections are at rest after one step.
-            if c.is_at_rest() && !core.receive_quantum.metered {
+            if c.is_at_rest() {
                 return c.flags.clear(Flags::SCHEDULED);
             }
         }
@@ -38,10 +37,8 @@ impl Reactor {
         let c = core.connections.get_mut(index as usize).filter(|c| c.phase != Phase::Gone)?;
         c.flags.set(Flags::SCHEDULED);
         c.flags.clear(Flags::YIELDED);
-        let group = &core.groups[c.group as usize];
-        let limits = &group.limits;
+        let limits = &core.groups[c.group as usize].limits;
         core.receive_quantum = Quantum::new(limits, limits.receive_quantum);
-        core.receive_quantum.metered = group.is_rated(c);
         let output = Quantum::new(limits, limits.send_quantum);
         // What is queued has a quantum of its own.
         outbound::flush(&mut self.turn.core, index, &mut output.clone());
@@ -70,7 +67,7 @@ impl Reactor {
         let c = &mut core.connections[index as usize];
         let limits = &core.groups[c.group as usize].limits;
         let quantum = &mut core.receive_quantum;
-        if quantum.metered || quantum.is_used_up() || !c.just_receives(limits) {
+        if quantum.is_used_up() || !c.just_receives(limits) {
             return self.look_closer(index);
         }
         quantum.calls -= 1;
@@ -78,7 +75,7 @@ impl Reactor {
         if c.special.is_some() {
             return self.take_input(index);
         }
-        let most = core.receive_quantum.most;
+        let most = limits.receive_most.max(1);
         if let Some(count) = inbound::receive(core, &mut self.receive, index, most) {
             self.deliver_bytes(index, count);
         }
@@ -89,9 +86,6 @@ impl Reactor {
     #[inline(never)]
     fn look_closer(&mut self, index: u32) -> bool {
         let core = &mut self.turn.core;
-        if core.receive_quantum.metered {
-            rates::meter_input(core, index);
-        }
         let c = &mut core.connections[index as usize];
         if !c.is_open() {
             return c.phase < Phase::Open && self.establish(index);
@@ -167,9 +161,6 @@ impl Reactor {
     fn finish(&mut self, index: u32, output: &mut Quantum) {
         if self.turn.core.is_draining() && self.tell_of_stop(index) {
             outbound::flush(&mut self.turn.core, index, output);
-        }
-        if self.turn.core.receive_quantum.metered {
-            rates::give_back(&mut self.turn.core, index, Direction::Receive);
         }
         if !self.turn.core[index].accepts_output() {
             self.settle(index);

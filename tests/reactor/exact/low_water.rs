@@ -180,20 +180,3 @@ fn what_was_below_the_mark_is_discarded_by_a_connection_that_lingers() {
     h.finish(client);
     assert_eq!(h.state(client), State::Closed);
 }
-
-#[test]
-fn a_rate_holds_a_request_whose_mark_is_up() {
-    let limits = Limits { receive_rate: Some(COUNT as u64 / 5), ..limits() };
-    let probe = Probe::new(|cx, call, _| match call {
-        Call::Open => cx.receive_exact(COUNT).unwrap(),
-        call => call.by_default(cx),
-    });
-    let mut h = with_limits(probe, limits);
-    let client = h.open();
-    h.feed(client, "a");
-    assert_eq!(h.calls().receive_mark, 1);
-    h.feed(client, pattern(COUNT - 1));
-    assert_eq!(log(&mut h), ["0 open"]);
-    h.advance(20 * SECOND);
-    assert_eq!(log(&mut h), ["0 received of 1000"]);
-}

@@ -1,13 +1,12 @@
-//! Rates: bytes take the time that they should, whatever they are and whichever way they go.
+//! Rates: bytes take the time that they should, whatever they are.
 
 mod beside;
 mod shared;
 
 use std::time::Duration;
 
-use sluicegate_reactor::fs::CreateOptions;
 use sluicegate_reactor::testing::{Client, Harness, Remote, State, Step};
-use sluicegate_reactor::{Address, Connect, Context, Limits, Listen, Reactor};
+use sluicegate_reactor::{Address, Connect, Context, Limits, Listen};
 
 use crate::probe::{Call, Probe, log, pattern, with_limits};
 
@@ -132,88 +131,39 @@ fn a_file_takes_its_time_by_whichever_way_it_goes() {
     }
 }
 
-/// What a handler does with its input.
-fn receives(how: &'static str, reactor: &mut Reactor, far: &Address) -> Probe {
-    let dir = reactor.open_dir("/").unwrap();
-    let file = dir.create("upload", &CreateOptions::default()).unwrap();
-    let (mut file, far) = (Some(file), far.clone());
-    let probe = reactor.register(Probe::echo());
-    let connector = reactor.connector(probe, &Connect::default()).expect("room for a connector");
-    Probe::new(move |cx, call, _| match (call, how) {
-        (Call::Open, "exact") => cx.receive_exact(150_000).unwrap(),
-        (Call::Open, "file") => cx.receive_file(file.take().expect("one upload"), Some(150_000)),
-        (Call::Open, "nowhere") => cx.discard(150_000),
-        (Call::Open, "relay") => {
-            let to = cx.connect(connector, far.clone(), 7);
-            cx.relay_to(to);
-        }
-        (call, _) => call.by_default(cx),
-    })
-}
-
 #[test]
-fn an_upload_takes_its_time_however_it_is_received() {
+fn a_relay_in_bulk_takes_the_time_of_its_destination() {
     let far = Address::from(std::net::SocketAddr::from(([10, 0, 0, 1], 80)));
-    for how in ["stream", "exact", "file", "nowhere", "relay"] {
-        let limits = Limits { receive_rate: Some(RATE), ..Limits::default() };
-        let mut h = Harness::build(
-            &Listen { limits, ..Listen::default() },
-            |files| files.put_file("/f", b"", 0),
-            |reactor| {
-                let probe = receives(how, reactor, &far);
-                reactor.register(probe)
-            },
-        );
-        h.set_remote(&far, Remote::Listens);
-        let client = h.open();
-        let listener = (how == "relay").then(|| h.accept(&far));
-        h.feed(client, pattern(150_000));
-        let mut relayed = Vec::new();
-        moves_evenly(&mut h, 150_000, how, |h| {
-            relayed.extend(listener.map(|far| h.sent(far)).unwrap_or_default());
-            h.ledger().received as usize
-        });
-        assert!(listener.is_none() || relayed == pattern(150_000));
-        assert!(h.ledger().recv_rate_holds > 20, "{how}");
-    }
-}
-
-#[test]
-fn a_relay_in_bulk_takes_the_time_of_its_slower_side() {
-    for (receive_rate, send_rate) in [(Some(RATE), None), (None, Some(RATE))] {
-        let far = Address::from(std::net::SocketAddr::from(([10, 0, 0, 1], 80)));
-        let limits = Limits { receive_rate, ..Limits::default() };
-        let mut h = Harness::build(
-            &Listen { limits, ..Listen::default() },
-            |_| {},
-            |reactor| {
-                let handler = reactor.reserve();
-                let limits = Limits { send_rate, ..Limits::default() };
-                let connect = Connect { limits, ..Connect::default() };
-                let connector = reactor.connector(handler, &connect).expect("room for a connector");
-                let far = far.clone();
-                let probe = Probe::new(move |cx, call, _| match call {
-                    Call::Open => {
-                        let to = cx.connect(connector, far.clone(), 7);
-                        cx.relay_to(to);
-                    }
-                    call => call.by_default(cx),
-                });
-                reactor.install(handler, probe);
-                handler
-            },
-        );
-        h.set_remote(&far, Remote::Listens);
-        let client = h.open();
-        let far = h.accept(&far);
-        h.feed(client, pattern(800_000));
-        let mut all = Vec::new();
-        moves_evenly(&mut h, 800_000, "a relay", |h| {
-            all.extend(h.sent(far));
-            all.len()
-        });
-        assert_eq!(all, pattern(800_000));
-    }
+    let mut h = Harness::build(
+        &Listen::default(),
+        |_| {},
+        |reactor| {
+            let handler = reactor.reserve();
+            let limits = Limits { send_rate: Some(RATE), ..Limits::default() };
+            let connect = Connect { limits, ..Connect::default() };
+            let connector = reactor.connector(handler, &connect).expect("room for a connector");
+            let far = far.clone();
+            let probe = Probe::new(move |cx, call, _| match call {
+                Call::Open => {
+                    let to = cx.connect(connector, far.clone(), 7);
+                    cx.relay_to(to);
+                }
+                call => call.by_default(cx),
+            });
+            reactor.install(handler, probe);
+            handler
+        },
+    );
+    h.set_remote(&far, Remote::Listens);
+    let client = h.open();
+    let far = h.accept(&far);
+    h.feed(client, pattern(800_000));
+    let mut all = Vec::new();
+    moves_evenly(&mut h, 800_000, "a relay", |h| {
+        all.extend(h.sent(far));
+        all.len()
+    });
+    assert_eq!(all, pattern(800_000));
 }
 
 #[test]
@@ -235,17 +185,6 @@ fn a_rate_can_be_set_changed_and_lifted() {
     h.reactor().peer(id).set_send_rate(None);
     h.run();
     assert_eq!(slow + fast + h.sent(client).len(), 1_000_000);
-}
-
-#[test]
-fn a_handler_sets_the_rate_of_its_own_input() {
-    let mut h = Harness::new(Probe::new(|cx: &mut Context<'_>, call, _| match call {
-        Call::Open => cx.set_receive_rate(Some(RATE)),
-        call => call.by_default(cx),
-    }));
-    let client = h.open();
-    h.feed(client, vec![0; 150_000]);
-    moves_evenly(&mut h, 150_000, "a stream", |h| h.ledger().received as usize);
 }
 
 #[test]

@@ -24,19 +24,6 @@ fn the_connections_of_a_listener_share_its_rate_evenly() {
 }
 
 #[test]
-fn uploads_share_the_rate_of_their_listener_too() {
-    let listen = Listen { receive_rate: Some(RATE), ..Listen::default() };
-    let mut h = Harness::with(Probe::new(|cx, call, _| call.by_default(cx)), &listen);
-    let clients = [h.open(), h.open(), h.open()];
-    clients.iter().for_each(|client| h.feed(*client, vec![0; 1 << 20]));
-    h.advance(Duration::from_secs(3));
-    let received = clients.map(|client| (1 << 20) - h.unread(client));
-    let total: usize = received.iter().sum();
-    assert!(in_time(RATE, Duration::from_secs(3), BURST, PIECE).contains(&total), "{received:?}");
-    assert!(received.iter().all(|count| count.abs_diff(100_000) < 4 * PIECE), "{received:?}");
-}
-
-#[test]
 fn a_share_that_is_not_used_goes_to_the_others() {
     let listen = Listen { send_rate: Some(RATE), ..Listen::default() };
     let (mut h, clients) = downloads(&listen, 2, 400_000);
@@ -56,18 +43,6 @@ fn a_share_that_is_not_used_goes_to_the_others() {
         all += h.sent(clients[0]).len();
     }
     assert!(all - before >= 160_000, "{}", all - before);
-}
-
-#[test]
-fn what_a_receive_leaves_of_its_piece_goes_back_to_those_who_share() {
-    let listen = Listen { receive_rate: Some(RATE), ..Listen::default() };
-    let mut h = Harness::with(Probe::echo(), &listen);
-    for _ in 0..30 {
-        let client = h.open();
-        h.feed(client, "few bytes");
-        assert_eq!(h.sent(client), "few bytes", "at once");
-    }
-    assert_eq!(h.ledger().recv_rate_holds, 0);
 }
 
 #[test]

@@ -269,15 +269,3 @@ fn a_unit_that_never_ends_is_refused() {
     h.feed(client, [0]);
     assert_eq!(log(&mut h), ["0 open", "0 close Transport"]);
 }
-
-#[test]
-fn a_receive_rate_counts_opened_bytes() {
-    let limits = Limits { receive_rate: Some(100_000), ..Limits::default() };
-    let mut h = sealed(Probe::echo(), limits);
-    let client = open(&mut h);
-    h.feed(client, data(&pattern(60_000)));
-    let soon = h.ledger().received;
-    assert!(soon < 30_000, "{soon} at once");
-    h.advance(Duration::from_secs(1));
-    assert_eq!(h.ledger().received, 60_000);
-}
