@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::queue::{Queue, Segment};
 use super::special::{Special, Strategy};
-use super::{Connection, Core, Group, Phase, Spares};
+use super::{Connection, Core, Group, Phase};
 
 /// Identifies a piece of memory that others hold too, such as a message that many connections are
 /// sent, by its end: what is sent of a piece is taken from its front.
@@ -20,7 +20,7 @@ fn end(piece: &Bytes) -> usize {
 impl Queue {
     /// The memory that it holds besides shared pieces, which it passes to `shared`.
     fn held(&self, mut shared: impl FnMut(&Bytes)) -> usize {
-        let segments = self.segments().map(|segment| match segment {
+        let held = self.segments().map(|segment| match segment {
             Segment::Joined(chunk) => chunk.size(),
             Segment::Shared(bytes) if bytes.is_unique() => bytes.len(),
             Segment::Shared(bytes) => {
@@ -30,7 +30,7 @@ impl Queue {
             Segment::File(_) => 0,
             Segment::Pipe { left, .. } => *left,
         });
-        self.first_size() + segments.sum::<usize>()
+        held.sum()
     }
 }
 
@@ -88,15 +88,13 @@ impl Core {
 
     /// The memory of unused buffers.
     fn spare(&self) -> usize {
-        let queues: usize = self.spare_queues.iter().map(Queue::first_size).sum();
-        self.pool.kept() + self.batches.spare_size() + queues
+        self.pool.kept() + self.batches.spare_size()
     }
 
     /// Frees all unused buffers, and returns how many bytes that were.
     pub(crate) fn free_spare(&mut self) -> u64 {
         let freed = self.spare();
         self.batches.spare = Vec::new();
-        self.spare_queues = Spares::default();
         self.pool.free_unused();
         freed as u64
     }

@@ -9,10 +9,10 @@ use crate::sys::AlignedBuffer;
 #[cfg(test)]
 mod tests;
 
-/// Sizes of pooled buffers, and how many unused ones of each size are kept: at most 1.4 MiB in all.
+/// Sizes of pooled buffers, and how many unused ones of each size are kept: at most 2 MiB in all.
 /// A burst that needs more allocates and frees them again. That costs many times as much, since a
 /// new buffer is cleared (benches/README.md).
-const CLASSES: [(usize, usize); 3] = [(4 << 10, 64), (16 << 10, 16), (64 << 10, 12)];
+const CLASSES: [(usize, usize); 3] = [(4 << 10, 256), (16 << 10, 16), (64 << 10, 12)];
 
 /// Free buffers by size class, most recently used first: those are still in the cache.
 #[derive(Default)]
@@ -74,12 +74,6 @@ const SPARES: usize = 256;
 /// Unused boxes, kept for the next connection that needs one.
 #[derive(Default)]
 pub(crate) struct Spares<T>(Vec<Box<T>>);
-
-impl<T> Spares<T> {
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().map(|spare| &**spare)
-    }
-}
 
 impl<T: Default> Spares<T> {
     #[inline]

@@ -16,10 +16,6 @@ use crate::sys::Fd;
 /// empty.
 #[derive(Default)]
 pub(crate) struct Queue {
-    /// Joined bytes that come before all segments. Most callbacks send a few bytes to an empty
-    /// queue: they are copied to this buffer and leave in one call. The buffer stays with the
-    /// queue.
-    first: Chunk,
     segments: VecDeque<Segment>,
     memory: usize,
     /// Bytes in files and pipes.
@@ -32,9 +28,6 @@ pub(crate) struct Queue {
     /// Whether a worker is reading what comes next. Nothing is sent until it has.
     pub(crate) waits_for_disk: bool,
 }
-
-/// Size of a queue's first buffer.
-const FIRST: usize = 4 << 10;
 
 /// A part of a queue that leaves by one method.
 pub(crate) enum Segment {
@@ -70,43 +63,26 @@ impl Queue {
         self.segments.push_back(Segment::Pipe { pipe, left });
     }
 
-    /// How many bytes fit into the buffer at the end of the queue; 0 if there is no buffer or it is
-    /// empty.
+    /// How many bytes fit into the buffer at the end of the queue; 0 if there is none.
     #[inline]
     pub(crate) fn room(&self) -> usize {
         match self.segments.back() {
             Some(Segment::Joined(tail)) => tail.room(),
-            None if self.first.len() > 0 => self.first.room(),
             _ => 0,
         }
     }
 
     /// Copies bytes to the buffer at the end, and to new buffers once it is full.
     #[inline]
-    pub(crate) fn join(&mut self, bytes: &[u8], pool: &mut Pool) {
+    pub(crate) fn join(&mut self, mut bytes: &[u8], pool: &mut Pool) {
         let mut before = self.memory;
         self.memory += bytes.len();
-        let rest = match self.segments.back_mut() {
-            Some(Segment::Joined(tail)) => tail.fill(bytes),
-            Some(_) => {
-                // Often another referenced segment follows a few bytes.
-                before = 0;
-                bytes
-            }
-            None => {
-                if self.first.size() == 0 {
-                    self.first = pool.take(FIRST);
-                }
-                self.first.fill(bytes)
-            }
-        };
-        if !rest.is_empty() {
-            self.join_rest(rest, before, pool);
+        match self.segments.back_mut() {
+            Some(Segment::Joined(tail)) => bytes = tail.fill(bytes),
+            // Often another referenced segment follows a few bytes.
+            Some(_) => before = 0,
+            None => {}
         }
-    }
-
-    #[inline(never)]
-    fn join_rest(&mut self, mut bytes: &[u8], before: usize, pool: &mut Pool) {
         while !bytes.is_empty() {
             // Joined bytes that grow get larger buffers, so that they need fewer.
             let mut tail = pool.take(bytes.len().max(before));
@@ -118,41 +94,27 @@ impl Queue {
     /// Whether the queue has reached one of its high marks.
     pub(crate) fn is_full(&self, limits: &Limits) -> bool {
         self.memory >= limits.send_high
-            || self.count() >= limits.send_segments
+            || self.segments.len() >= limits.send_segments
             || self.files as usize >= limits.send_files
     }
 
     /// Whether the queue has fallen to all of its low marks, so that it may be filled again.
     pub(crate) fn is_low(&self, limits: &Limits) -> bool {
         self.memory <= limits.send_low
-            && self.count() <= limits.send_segments / 2
+            && self.segments.len() <= limits.send_segments / 2
             && self.files as usize <= limits.send_files / 2
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.len() == 0 && self.segments.is_empty() && !self.owes_wire
+        self.segments.is_empty() && !self.owes_wire
     }
 
-    /// The number of segments, including the joined bytes that come first.
-    fn count(&self) -> usize {
-        self.segments.len() + usize::from(self.first.len() > 0)
-    }
-
-    /// The joined bytes that come first.
-    pub(crate) fn joined_first(&self) -> &[u8] {
-        self.first.bytes()
-    }
-
-    /// The whole queue, if it is one piece of joined bytes.
+    /// The whole queue, if it is one piece of memory.
     #[inline]
     pub(crate) fn as_one_piece(&self) -> Option<&[u8]> {
-        self.segments.is_empty().then(|| self.first.bytes()).filter(|bytes| !bytes.is_empty())
-    }
-
-    /// The size of the buffer that the joined bytes come first in, also while it is empty.
-    pub(crate) fn first_size(&self) -> usize {
-        self.first.size()
+        let only = self.segments.front().filter(|_| self.segments.len() == 1)?;
+        Some(only.memory()).filter(|bytes| !bytes.is_empty())
     }
 
     /// Bytes in memory.
@@ -165,7 +127,7 @@ impl Queue {
         self.memory as u64 + self.elsewhere
     }
 
-    /// The segments behind the [first](Queue::joined_first), in order.
+    /// The segments in order.
     pub(crate) fn segments(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter()
     }
@@ -173,9 +135,7 @@ impl Queue {
     /// Fills `into` with the first pieces of memory, one per slot, as far as they lie within the
     /// first `most` bytes.
     pub(crate) fn pieces<'a>(&'a self, mut most: usize, into: &mut [IoSlice<'a>]) {
-        let first = Some(self.first.bytes()).filter(|bytes| !bytes.is_empty());
-        let pieces = first.into_iter().chain(self.segments.iter().map(Segment::memory));
-        for (piece, slot) in pieces.zip(into) {
+        for (piece, slot) in self.segments.iter().map(Segment::memory).zip(into) {
             let piece = &piece[..piece.len().min(most)];
             most -= piece.len();
             *slot = IoSlice::new(piece);
@@ -184,7 +144,7 @@ impl Queue {
 
     /// The file region after the first `pieces` pieces of memory.
     pub(crate) fn region(&mut self, pieces: usize) -> Option<&mut QueuedRegion> {
-        match self.segments.get_mut(pieces - usize::from(self.first.len() > 0)) {
+        match self.segments.get_mut(pieces) {
             Some(Segment::File(region)) => Some(region),
             _ => None,
         }
@@ -199,18 +159,7 @@ impl Queue {
     }
 
     /// Removes `count` sent bytes from the front. Buffers go back to the pool.
-    #[inline]
-    pub(crate) fn advance(&mut self, count: usize, pool: &mut Pool) {
-        let joined = count.min(self.first.len());
-        self.first.advance(joined);
-        self.memory -= joined;
-        if count > joined {
-            self.advance_segments(count - joined, pool);
-        }
-    }
-
-    #[inline(never)]
-    fn advance_segments(&mut self, mut count: usize, pool: &mut Pool) {
+    pub(crate) fn advance(&mut self, mut count: usize, pool: &mut Pool) {
         while count > 0 {
             let Some(segment) = self.segments.front_mut() else {
                 debug_assert!(false, "{count} bytes sent that were not queued");
@@ -236,7 +185,6 @@ impl Queue {
     /// Drops everything and returns how many bytes that was.
     pub(crate) fn clear(&mut self, pool: &mut Pool) -> u64 {
         let dropped = self.pending();
-        self.first.advance(self.first.len());
         for segment in self.segments.drain(..) {
             match segment {
                 Segment::Joined(chunk) => pool.give(chunk),

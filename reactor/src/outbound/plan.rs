@@ -37,9 +37,7 @@ impl Front {
     /// is left out.
     pub(crate) fn of(queue: &Queue, limits: &Limits, most: usize, sealed: bool) -> Front {
         let most_pieces = limits.gather_pieces.clamp(1, MAX_PIECES);
-        let joined = queue.joined_first().len();
-        let pieces = usize::from(joined > 0);
-        let mut front = Front { pieces, memory: joined, sealed, ..Front::default() };
+        let mut front = Front { sealed, ..Front::default() };
         for segment in queue.segments() {
             if front.memory >= most {
                 break;
