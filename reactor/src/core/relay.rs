@@ -13,25 +13,18 @@ pub(crate) struct Relay {
     pub(crate) to: ConnId,
     /// Bytes still to be relayed; `None` for everything until the end of the stream.
     pub(crate) left: Option<u64>,
-    way: Way,
-}
-
-/// How the bytes move.
-enum Way {
-    /// Through memory; the last `large` bytes came in large pieces, one after the other.
-    Copy { large: usize },
-    /// Through a pipe; the last `small` pieces were small.
-    Splice { small: u8 },
+    /// How many bytes came in large pieces, one after the other. While it goes through a pipe, up to
+    /// [`SMALL_SPLICES`] small ones may be between them.
+    large: usize,
+    /// How many of the last pieces were small.
+    small: u8,
 }
 
 impl Relay {
     /// A part that is long enough goes through a pipe from its beginning.
     pub(crate) fn new(to: ConnId, left: Option<u64>, limits: &Limits) -> Relay {
-        let is_bulk = left.is_some_and(|left| left >= limits.splice_after as u64);
-        let large = if is_bulk { limits.splice_after } else { 0 };
-        let mut relay = Relay { to, left, way: Way::Copy { large } };
-        relay.choose(limits);
-        relay
+        let is_bulk = left.unwrap_or(0) >= limits.splice_after as u64;
+        Relay { to, left, large: if is_bulk { usize::MAX } else { 0 }, small: 0 }
     }
 
     /// How many of `bytes` bytes are to be relayed.
@@ -48,30 +41,23 @@ impl Relay {
     /// next ones are received.
     pub(crate) fn received(&mut self, count: usize, limits: &Limits) {
         self.passed(count);
-        let is_small = count < limits.splice_least;
-        match &mut self.way {
-            Way::Copy { large } => *large = if is_small { 0 } else { *large + count },
-            Way::Splice { small } => *small = if is_small { *small + 1 } else { 0 },
+        if count >= limits.splice_least {
+            (self.large, self.small) = (self.large.saturating_add(count), 0);
+            return;
         }
-        self.choose(limits);
-    }
-
-    fn choose(&mut self, limits: &Limits) {
-        match self.way {
-            Way::Copy { large } if sys::HAS_SPLICE && large >= limits.splice_after => {
-                self.way = Way::Splice { small: 0 };
-            }
-            Way::Splice { small: SMALL_SPLICES.. } => self.use_memory(),
-            _ => {}
+        self.small += 1;
+        if self.small >= SMALL_SPLICES || !self.splices(limits) {
+            self.use_memory();
         }
     }
 
     /// Goes on through memory.
     pub(crate) fn use_memory(&mut self) {
-        self.way = Way::Copy { large: 0 };
+        (self.large, self.small) = (0, 0);
     }
 
-    pub(crate) fn splices(&self) -> bool {
-        matches!(self.way, Way::Splice { .. })
+    /// Whether the next bytes are received into a pipe.
+    pub(crate) fn splices(&self, limits: &Limits) -> bool {
+        sys::HAS_SPLICE && self.large > 0 && self.large >= limits.splice_after
     }
 }

@@ -107,7 +107,7 @@ impl Special {
     pub(crate) fn just_receives(&self, limits: &Limits) -> bool {
         let shared = match &self.strategy {
             Strategy::Exact(exact) => exact.is_lent(limits),
-            Strategy::Relay(relay) => !relay.splices(),
+            Strategy::Relay(relay) => !relay.splices(limits),
             Strategy::Stream | Strategy::File(_) | Strategy::Discard(_) => false,
         };
         shared && self.unread.len() == 0 && !self.blocked

@@ -220,12 +220,12 @@ fn pass_unread(core: &mut Core, index: u32, to: u32) {
 
 /// Receives once from a source and sends the bytes to its destination.
 fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32) {
-    let c = &mut core[index];
+    let (c, group) = core.pair(index);
     // A splice gets past neither urgent data nor transports.
     let may_splice = !c.ready.any(Ready::URGENT) && !c.is_layered();
     let Some(Strategy::Relay(relay)) = c.strategy() else { return };
     let most = relay.share(usize::MAX);
-    if relay.splices() && may_splice && !core[to].is_layered() {
+    if relay.splices(&group.limits) && may_splice && !core[to].is_layered() {
         return splice(core, index, to, most);
     }
     let Some(count) = receive(core, buffer, index, most.min(RECEIVE)) else { return };
