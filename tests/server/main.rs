@@ -222,32 +222,3 @@ fn handlers_of_several_threads_know_each_other_by_their_mailboxes() {
     drop(clients);
     run.join().unwrap().unwrap();
 }
-
-#[test]
-#[cfg(target_os = "linux")]
-fn threads_that_are_pinned_have_one_core_each() {
-    let _alone = alone();
-    let options = ServerOptions { threads: 2, pin: true, ..ServerOptions::default() };
-    // In a thread that ends: it stays on its core.
-    let cores = thread::spawn(move || {
-        let server = Server::new(&options);
-        let stopper = server.stopper();
-        let cores = Mutex::new(Vec::new());
-        server
-            .run(|_| {
-                let allowed = rustix::thread::sched_getaffinity(None)?;
-                let mut cores = cores.lock().unwrap();
-                cores.push((0..1024).filter(|&core| allowed.is_set(core)).collect::<Vec<_>>());
-                if cores.len() == 2 {
-                    stopper.stop()?;
-                }
-                Ok(())
-            })
-            .unwrap();
-        cores.into_inner().unwrap()
-    });
-    let cores = cores.join().unwrap();
-    assert!(cores.iter().all(|cores| cores.len() == 1), "{cores:?}");
-    let available = thread::available_parallelism().unwrap().get();
-    assert!(available == 1 || cores[0] != cores[1], "{cores:?} of {available}");
-}

@@ -12,10 +12,6 @@ pub struct ServerOptions {
     pub threads: usize,
     /// How connections are spread over the threads. The default is [`Spread::Divided`].
     pub spread: Spread,
-    /// Whether each thread is pinned to a core. Threads get different cores as long as the process
-    /// may use enough of them. If pinning is unavailable (OpenBSD, NetBSD, macOS) or forbidden, a
-    /// warning is logged and the thread runs on any core. The default is false.
-    pub pin: bool,
     /// The limits of the [worker pool](crate::workers) that all reactors of the server share, for
     /// disk access and name lookups. Its threads are in addition to [`threads`](Self::threads), and
     /// are started on demand.
@@ -40,7 +36,6 @@ impl Default for ServerOptions {
         ServerOptions {
             threads: 1,
             spread: Spread::Divided,
-            pin: false,
             workers: WorkersLimits::default(),
             memory: None,
             shutdown_delay: Duration::ZERO,

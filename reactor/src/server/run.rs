@@ -11,7 +11,7 @@ use super::restart::Restart;
 use super::shard::Shard;
 use super::sockets::Bound;
 use super::{Server, Share, thread_name};
-use crate::sys::{self, Kernel};
+use crate::sys::Kernel;
 use crate::turn::reactor::Reactor;
 
 impl Server {
@@ -23,11 +23,6 @@ impl Server {
         share: Share,
         make: impl Fn(&mut Shard<'_>, P) -> io::Result<()>,
     ) -> io::Result<()> {
-        if self.options.pin
-            && let Err(error) = sys::pin_to_core(index)
-        {
-            log::warn!("{}: not pinned to a core: {error}", thread_name(index));
-        }
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut reactor = Reactor::with_stopper(Kernel::Os, &self.stopper, index)?;
             reactor.set_workers(&self.workers);

@@ -59,7 +59,7 @@
 //!
 //! Outside of the selector, only some systems have `MSG_MORE`, `MSG_NOSIGNAL`, `MSG_CMSG_CLOEXEC`,
 //! `SO_RCVLOWAT`, `SO_PEERCRED`, `accept4`, `splice`, `sendfile`, `RWF_NOWAIT`, `openat2`,
-//! `O_TMPFILE`, `fstatfs`, CPU affinity, TLS in the kernel and all [`TcpOptions`].
+//! `O_TMPFILE`, `fstatfs`, TLS in the kernel and all [`TcpOptions`].
 //!
 //! With `--cfg sluicegate_libkqueue` the kqueue backend runs on Linux, over libkqueue, for tests
 //! (CONTRIBUTING.md). The library differs from a kernel in ways that `kqueue/libkqueue.rs` lists
@@ -78,7 +78,6 @@ mod address;
 mod adopt;
 mod buffer;
 mod connect;
-mod cpu;
 mod create;
 mod dir;
 mod event;
@@ -118,7 +117,6 @@ pub use address::Address;
 pub(crate) use adopt::take_inherited;
 pub(crate) use buffer::{AlignedBuffer, PAGE, to_middle_of_page};
 pub(crate) use connect::connect_at;
-pub(crate) use cpu::pin_to_core;
 pub(crate) use event::{Event, Ready};
 pub(crate) use listen::{DIVIDES, bind_beside, set_backlog};
 pub(crate) use lookup::look_up;
