@@ -1,11 +1,11 @@
 //! Where a socket is bound or connected: an IP address with a port, or a Unix address.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::mem::ManuallyDrop;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::FromRawFd;
 #[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt;
@@ -17,7 +17,7 @@ use std::str::FromStr;
 use socket2::{SockAddr, SockRef};
 
 use super::unix::borrow;
-use super::{Fd, about};
+use super::{Fd, about, look_up};
 
 /// The address of a socket.
 ///
@@ -106,9 +106,13 @@ impl Address {
     /// The address of an IPv6 host with a zone, such as `fe80::1%eth0`; `None` for any other host.
     pub(crate) fn with_zone(host: &str, port: u16) -> Option<io::Result<Address>> {
         let (ip, zone) = host.split_once('%')?;
-        let ip: Ipv6Addr = ip.parse().ok()?;
-        let number = zone.parse().map_or_else(|_| interface_number(zone), Ok);
-        Some(number.map(|number| Address::Ip(SocketAddrV6::new(ip, port, 0, number).into())))
+        ip.parse::<Ipv6Addr>().ok()?;
+        // The resolver knows the interfaces, and asks no other machine about an address.
+        let found = look_up(host, port).ok().and_then(|found| found.first().copied());
+        Some(found.map(Address::Ip).ok_or_else(|| {
+            let text = format!("there is no network interface {}", zone.escape_debug());
+            io::Error::new(io::ErrorKind::NotFound, text)
+        }))
     }
 
     /// The IP address and port, unless it is a Unix address.
@@ -268,23 +272,6 @@ impl ToSocketAddrs for Address {
     }
 }
 
-/// The number of a network interface by its name, `if_nametoindex(3)`.
-fn interface_number(name: &str) -> io::Result<u32> {
-    let none = || {
-        let text = format!("there is no network interface {}", name.escape_debug());
-        io::Error::new(io::ErrorKind::NotFound, text)
-    };
-    let c_name = CString::new(name).map_err(|_| none())?;
-    // SAFETY: the function reads a string that ends with a zero byte and is borrowed for the call.
-    match unsafe { libc::if_nametoindex(c_name.as_ptr()) } {
-        0 => Err(match io::Error::last_os_error() {
-            error if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO)) => none(),
-            error => error,
-        }),
-        number => Ok(number),
-    }
-}
-
 pub(super) fn local_address(socket: Fd) -> io::Result<Address> {
     let address = SockRef::from(&borrow(&socket)).local_addr()?;
     from_system(socket, &address, UnixStream::local_addr)
@@ -382,11 +369,10 @@ mod tests {
 
     #[test]
     fn a_zone_has_a_name_or_a_number() {
-        let number = interface_number(LOOPBACK).unwrap();
+        // The first interface of a machine.
         let by_name: Address = format!("[fe80::1%{LOOPBACK}]:80").parse().unwrap();
-        let by_number: Address = format!("[fe80::1%{number}]:80").parse().unwrap();
-        assert_eq!(by_name, by_number);
-        assert_eq!(by_name.to_string(), format!("[fe80::1%{number}]:80"));
+        assert_eq!(by_name, "[fe80::1%1]:80".parse().unwrap());
+        assert_eq!(by_name.to_string(), "[fe80::1%1]:80");
         assert_ne!(by_name, "[fe80::1]:80".parse().unwrap());
 
         for zone in ["no such one", "a\0b", ""] {
