@@ -91,68 +91,31 @@ impl Outgoing<'_> {
     }
 }
 
-impl<'a> From<&'a [u8]> for Outgoing<'a> {
-    fn from(slice: &'a [u8]) -> Self {
-        Outgoing::Slice(slice)
-    }
+macro_rules! conversions {
+    ($($from:ty: |$what:ident| $into:expr;)*) => {
+        $(impl<'a> From<$from> for Outgoing<'a> {
+            fn from($what: $from) -> Self {
+                $into
+            }
+        })*
+    };
+}
+
+conversions! {
+    &'a [u8]: |slice| Outgoing::Slice(slice);
+    &'a str: |text| Outgoing::Slice(text.as_bytes());
+    &'a Vec<u8>: |bytes| Outgoing::Slice(bytes);
+    &'a String: |text| Outgoing::Slice(text.as_bytes());
+    Bytes: |bytes| Outgoing::Shared(bytes);
+    &Bytes: |bytes| Outgoing::Shared(bytes.clone());
+    Box<[u8]>: |bytes| Outgoing::Shared(bytes.into());
+    Vec<u8>: |bytes| Outgoing::Shared(bytes.into());
+    String: |text| Outgoing::Shared(text.into());
+    Region: |region| Outgoing::Region(region);
 }
 
 impl<'a, const N: usize> From<&'a [u8; N]> for Outgoing<'a> {
     fn from(array: &'a [u8; N]) -> Self {
         Outgoing::Slice(array)
-    }
-}
-
-impl<'a> From<&'a str> for Outgoing<'a> {
-    fn from(text: &'a str) -> Self {
-        Outgoing::Slice(text.as_bytes())
-    }
-}
-
-impl<'a> From<&'a Vec<u8>> for Outgoing<'a> {
-    fn from(bytes: &'a Vec<u8>) -> Self {
-        Outgoing::Slice(bytes)
-    }
-}
-
-impl<'a> From<&'a String> for Outgoing<'a> {
-    fn from(text: &'a String) -> Self {
-        Outgoing::Slice(text.as_bytes())
-    }
-}
-
-impl From<Bytes> for Outgoing<'_> {
-    fn from(bytes: Bytes) -> Self {
-        Outgoing::Shared(bytes)
-    }
-}
-
-impl From<&Bytes> for Outgoing<'_> {
-    fn from(bytes: &Bytes) -> Self {
-        Outgoing::Shared(bytes.clone())
-    }
-}
-
-impl From<Box<[u8]>> for Outgoing<'_> {
-    fn from(bytes: Box<[u8]>) -> Self {
-        Outgoing::Shared(bytes.into())
-    }
-}
-
-impl From<Vec<u8>> for Outgoing<'_> {
-    fn from(bytes: Vec<u8>) -> Self {
-        Outgoing::Shared(bytes.into())
-    }
-}
-
-impl From<String> for Outgoing<'_> {
-    fn from(text: String) -> Self {
-        Outgoing::Shared(text.into())
-    }
-}
-
-impl From<Region> for Outgoing<'_> {
-    fn from(region: Region) -> Self {
-        Outgoing::Region(region)
     }
 }
