@@ -75,18 +75,17 @@ impl Bucket {
 pub(crate) struct Meter {
     /// The connection's own bucket, if it has a rate of its own.
     pub(crate) own: Option<Bucket>,
-    /// The total of bytes taken from the buckets. What has moved beyond it is still to be taken.
-    pub(crate) paid_to: u64,
-    /// When the last of them may move, in nanoseconds; the connection waits until then.
+    /// How many bytes are taken from the buckets and not sent yet.
+    pub(crate) reserved: u64,
+    /// When the last of them may be sent, in nanoseconds; the connection waits until then.
     pub(crate) ready: Option<u64>,
     /// The turn in which the connection was last given a piece.
     pub(crate) turn: u64,
 }
 
 impl Meter {
-    /// The meter of a connection that has moved this many bytes without one.
-    pub(crate) fn new(rate: Option<u64>, moved: u64) -> Meter {
-        Meter { own: rate.map(Bucket::of_bytes), paid_to: moved, ready: None, turn: 0 }
+    pub(crate) fn new(rate: Option<u64>) -> Meter {
+        Meter { own: rate.map(Bucket::of_bytes), reserved: 0, ready: None, turn: 0 }
     }
 
     pub(crate) fn is_waiting(&self) -> bool {

@@ -189,35 +189,27 @@ pub(crate) fn enqueue(
 /// Sends what is queued, within the quantum and the rate of the connection.
 #[inline]
 pub(crate) fn flush(core: &mut Core, index: u32, quantum: &mut Quantum) {
-    if core[index].outbound.is_some() {
-        flush_queue(core, index, quantum);
-    }
-}
-
-#[inline(never)]
-fn flush_queue(core: &mut Core, index: u32, quantum: &mut Quantum) {
     let (c, group) = core.pair(index);
     if !c.can_send() {
         return;
     }
-    let (is_rated, mut most) = (group.is_rated(c), usize::MAX);
-    if is_rated {
-        let pending = c.pending();
-        most = rates::allow(core, index, pending);
+    let (is_rated, pending) = (group.is_rated(c), c.pending());
+    if !is_rated {
+        flush_up_to(core, index, quantum, usize::MAX);
+        return;
     }
+    let most = rates::allow(core, index, pending);
     if most > 0 {
-        flush_up_to(core, index, quantum, most);
-    }
-    if is_rated {
-        rates::give_back(core, index);
+        let taken = flush_up_to(core, index, quantum, most);
+        rates::settle(core, index, taken);
     }
 }
 
-/// Sends up to `most` bytes of what is queued.
-#[inline(always)]
-fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) {
+/// Sends up to `most` bytes of what is queued. Returns how many the kernel has taken.
+#[inline(never)]
+fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) -> u64 {
     let c = &mut core.connections[index as usize];
-    let Some(queue) = c.outbound.as_mut() else { return };
+    let Some(queue) = c.outbound.as_mut() else { return 0 };
     let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
     let (kernel, pool, scratch) = (&core.kernel, &mut core.pool, &mut core.scratch);
     let socket = c.socket;
@@ -263,6 +255,7 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
     if let Some(source) = feeder {
         wake_feeder(core, index, source);
     }
+    taken
 }
 
 /// Tells the source of a relay that its destination has sent something. The source is not idle, and

@@ -21,8 +21,6 @@ mod tests;
 struct Metered<'a> {
     meter: &'a mut Meter,
     shared: Option<&'a mut Bucket>,
-    /// The total of bytes that have moved.
-    moved: u64,
 }
 
 impl Metered<'_> {
@@ -30,69 +28,56 @@ impl Metered<'_> {
         [self.meter.own.as_mut(), self.shared.as_deref_mut()].into_iter().flatten()
     }
 
-    /// Takes the bytes that have moved beyond those that were taken in advance.
-    fn account(&mut self, now: u64) {
-        let more = self.moved.saturating_sub(self.meter.paid_to);
-        if more > 0 {
-            self.meter.paid_to = self.moved;
-            self.buckets().for_each(|bucket| bucket.take(now, more));
-        }
-    }
-
-    /// Gives back bytes that were not needed.
-    fn give_back(&mut self) {
-        let left = std::mem::replace(&mut self.meter.paid_to, self.moved) - self.moved;
-        self.buckets().for_each(|bucket| bucket.give_back(left));
-    }
-
-    /// How many of `wanted` bytes may move now. It is 0 if the connection waits, or has had its
+    /// How many of `wanted` bytes may be sent now. It is 0 if the connection waits, or has had its
     /// piece in this turn.
     fn ask(&mut self, wanted: u64, now: u64, turn: u64) -> u64 {
         // No bucket: its rate was lifted.
         let Some(piece) = self.buckets().map(|bucket| bucket.piece()).min() else {
             return u64::MAX;
         };
-        let left = self.meter.paid_to - self.moved;
-        let spent = left == 0 && self.meter.turn == turn;
-        if self.meter.ready.is_some() || spent {
+        let spent = self.meter.reserved == 0 && self.meter.turn == turn;
+        if self.meter.is_waiting() || spent {
             return 0;
         }
         self.meter.turn = turn;
-        if left > 0 {
-            return left;
+        if self.meter.reserved == 0 {
+            let (wanted, mut ready) = (wanted.clamp(1, piece), 0);
+            for bucket in self.buckets() {
+                ready = ready.max(bucket.ready_at(wanted));
+                bucket.take(now, wanted);
+            }
+            self.meter.reserved = wanted;
+            self.meter.ready = (ready > now).then_some(ready);
         }
-        let wanted = wanted.clamp(1, piece);
-        let mut ready = 0;
+        if self.meter.is_waiting() { 0 } else { self.meter.reserved }
+    }
+
+    /// Ends a piece of which `sent` bytes were sent: gives back the rest. More are sent than were
+    /// reserved if a transport has sealed them before.
+    fn settle(&mut self, sent: u64, now: u64) {
+        let reserved = std::mem::take(&mut self.meter.reserved);
         for bucket in self.buckets() {
-            ready = ready.max(bucket.ready_at(wanted));
-            bucket.take(now, wanted);
+            bucket.take(now, sent.saturating_sub(reserved));
+            bucket.give_back(reserved.saturating_sub(sent));
         }
-        self.meter.paid_to += wanted;
-        self.meter.ready = (ready > now).then_some(ready);
-        if ready > now { 0 } else { wanted }
     }
 }
 
-/// The meter of a connection, if it has one. What has moved is accounted for.
+/// The meter of a connection, if it has one.
 fn metered(core: &mut Core, index: u32) -> Option<Metered<'_>> {
     let c = &mut core.connections[index as usize];
-    let moved = c.sent;
     let meter = c.special.as_mut()?.meter.as_mut()?;
-    let shared = core.groups[c.group as usize].bucket.as_mut();
-    let mut metered = Metered { meter, shared, moved };
-    metered.account(core.now);
-    Some(metered)
+    Some(Metered { meter, shared: core.groups[c.group as usize].bucket.as_mut() })
 }
 
 /// Gives a connection its meter if it has none.
 fn ensure_meter(core: &mut Core, index: u32) {
-    let (c, group) = core.pair(index);
-    let meter = Meter::new(group.limits.send_rate, c.sent);
+    let meter = Meter::new(core.pair(index).1.limits.send_rate);
     core.special(index).meter.get_or_insert_with(|| Box::new(meter));
 }
 
 /// How many of `wanted` bytes a connection may send now. If it is 0, the connection waits, or goes
-/// on in the next turn.
+/// on in the next turn. Otherwise [`settle`] follows.
 pub(crate) fn allow(core: &mut Core, index: u32, wanted: u64) -> usize {
     ensure_meter(core, index);
     let (now, turn) = (core.now, core.ledger.turns);
@@ -106,19 +91,12 @@ pub(crate) fn allow(core: &mut Core, index: u32, wanted: u64) -> usize {
     usize::try_from(allowed).unwrap_or(usize::MAX)
 }
 
-/// Gives back what a flush has left of its piece, unless the connection waits for it.
-pub(crate) fn give_back(core: &mut Core, index: u32) {
-    if let Some(mut metered) = metered(core, index)
-        && !metered.meter.is_waiting()
-    {
-        metered.give_back();
-    }
-}
-
-/// Gives back what a connection that is over had reserved.
-pub(crate) fn release(core: &mut Core, index: u32) {
+/// Ends the piece of a connection, of which it has sent `sent` bytes. With 0, gives back what a
+/// connection that is over had reserved.
+pub(crate) fn settle(core: &mut Core, index: u32, sent: u64) {
+    let now = core.now;
     if let Some(mut metered) = metered(core, index) {
-        metered.give_back();
+        metered.settle(sent, now);
     }
 }
 
@@ -151,7 +129,7 @@ pub(crate) fn set(core: &mut Core, index: u32, rate: Option<u64>) {
     ensure_meter(core, index);
     let now = core.now;
     let Some(mut metered) = metered(core, index) else { return };
-    metered.give_back();
+    metered.settle(0, now);
     let meter = metered.meter;
     let used = std::mem::replace(&mut meter.own, rate.map(Bucket::of_bytes));
     if let Some(own) = &mut meter.own {

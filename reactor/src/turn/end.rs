@@ -56,7 +56,7 @@ impl Reactor {
         let special = core[index].special.as_mut().filter(|_| !cut);
         let layer = special.and_then(|special| special.layer.take());
         inbound::end_relays(core, index);
-        rates::release(core, index);
+        rates::settle(core, index, 0);
         inbound::stop_saving(core, index);
         inbound::lower(core, index, LowWater::Off);
         let failure = core[index].special.as_mut().and_then(|special| special.failure.take());

@@ -29,46 +29,45 @@ fn what_comes_in_while_nobody_takes_it_is_kept_for_four_ticks() {
 }
 
 #[test]
-fn more_than_was_there_to_move_is_taken_from_all_buckets() {
-    let mut shared = Bucket::of_bytes(1000);
-    let mut meter = Meter::new(Some(1000), 0);
-    let mut metered = Metered { meter: &mut meter, shared: Some(&mut shared), moved: 0 };
-    assert_eq!(metered.ask(400, SECOND, 1), 400);
-    metered.moved = 500;
-    metered.account(SECOND);
-    assert_eq!(meter.paid_to, 500);
-    let own = meter.own.expect("it has a rate of its own");
-    // Each has 500 left of its 1000.
-    for bucket in [own, shared] {
-        assert_eq!((bucket.ready_at(500), bucket.ready_at(501)), (SECOND, SECOND + MS));
+fn what_is_left_of_a_piece_goes_back_and_what_was_sealed_before_is_taken_from_all_buckets() {
+    for (sent, left) in [(400, 600), (100, 900), (0, 1000), (500, 500)] {
+        let mut shared = Bucket::of_bytes(1000);
+        let mut meter = Meter::new(Some(1000));
+        let mut metered = Metered { meter: &mut meter, shared: Some(&mut shared) };
+        assert_eq!(metered.ask(400, SECOND, 1), 400);
+        metered.settle(sent, SECOND);
+        assert_eq!(meter.reserved, 0);
+        let own = meter.own.expect("it has a rate of its own");
+        for bucket in [own, shared] {
+            let ready = (bucket.ready_at(left), bucket.ready_at(left + 1));
+            assert_eq!(ready, (SECOND, SECOND + MS), "{sent}");
+        }
     }
 }
 
 #[test]
 fn one_piece_a_turn_and_nothing_while_it_is_held() {
-    let mut meter = Meter::new(Some(1000), 0);
-    let mut metered = Metered { meter: &mut meter, shared: None, moved: 0 };
+    let mut meter = Meter::new(Some(1000));
+    let mut metered = Metered { meter: &mut meter, shared: None };
     assert_eq!(metered.ask(600, SECOND, 1), 600);
-    assert_eq!(metered.ask(600, SECOND, 1), 600, "what has not moved may still");
-    metered.moved = 600;
-    metered.account(SECOND);
+    metered.settle(600, SECOND);
     assert_eq!(metered.ask(1, SECOND, 1), 0, "it has had its piece");
     assert_eq!(metered.meter.ready, None);
     assert_eq!(metered.ask(400, SECOND, 2), 400);
-    metered.moved = 1000;
-    metered.account(SECOND);
+    metered.settle(400, SECOND);
     assert_eq!(metered.ask(100, SECOND, 3), 0, "the bucket is empty");
     assert_eq!(metered.meter.ready, Some(SECOND + 100 * MS));
     assert_eq!(metered.ask(100, SECOND, 4), 0, "it is held, though it has a reservation");
+    metered.meter.ready = None;
+    assert_eq!(metered.ask(300, SECOND + 100 * MS, 5), 100, "what it has waited for");
 }
 
 #[test]
 fn what_is_due_this_very_moment_needs_no_hold() {
-    let mut meter = Meter::new(Some(1000), 0);
-    let mut metered = Metered { meter: &mut meter, shared: None, moved: 0 };
+    let mut meter = Meter::new(Some(1000));
+    let mut metered = Metered { meter: &mut meter, shared: None };
     assert_eq!(metered.ask(1000, SECOND, 1), 1000);
-    metered.moved = 1000;
-    metered.account(SECOND);
+    metered.settle(1000, SECOND);
     assert_eq!(metered.ask(500, SECOND + 500 * MS, 2), 500);
     assert_eq!(metered.meter.ready, None);
 }
