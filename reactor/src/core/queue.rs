@@ -110,13 +110,6 @@ impl Queue {
         self.segments.is_empty() && !self.owes_wire
     }
 
-    /// The whole queue, if it is one piece of memory.
-    #[inline]
-    pub(crate) fn as_one_piece(&self) -> Option<&[u8]> {
-        let only = self.segments.front().filter(|_| self.segments.len() == 1)?;
-        Some(only.memory()).filter(|bytes| !bytes.is_empty())
-    }
-
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> usize {
         self.memory

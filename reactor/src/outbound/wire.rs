@@ -53,8 +53,7 @@ impl Wire<'_> {
     /// after `EAGAIN` is an event certain to follow.
     pub(crate) fn flush(&mut self, queue: &mut Queue, quantum: &mut Quantum) -> Flushed {
         loop {
-            let piece = if self.layer.is_none() { queue.as_one_piece() } else { None };
-            if piece.is_none() && queue.is_empty() {
+            if queue.is_empty() {
                 return Flushed::Empty;
             }
             if quantum.is_used_up() || self.most == 0 {
@@ -62,11 +61,7 @@ impl Wire<'_> {
                 return Flushed::Budget;
             }
             quantum.calls -= 1;
-            let result = if let Some(piece) = piece {
-                // Most queues are one piece, which needs no plan.
-                let piece = [IoSlice::new(&piece[..piece.len().min(self.most)])];
-                transmit(self.kernel, self.socket, &piece, More::No, self.ledger).map(Some)
-            } else if self.layer.as_ref().is_some_and(|layer| layer.outgoing.len() > 0) {
+            let result = if self.layer.as_ref().is_some_and(|layer| layer.outgoing.len() > 0) {
                 self.send_sealed()
             } else {
                 queue.owes_wire = false;
