@@ -11,8 +11,8 @@
 //! Opening, reading, listing, creating and committing may block on a slow disk. Sending a
 //! [`Region`] does not: see [`outbound`](crate::outbound).
 
-use std::cell::{Cell, RefCell};
-use std::ffi::{OsStr, OsString};
+use std::cell::Cell;
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -51,8 +51,6 @@ pub use saving::{NotSaved, Saved};
 #[derive(Clone, Debug)]
 pub struct Dir {
     file: File,
-    /// The temporary name of a [`NewFile`] that was committed, for the next one.
-    spare_name: Rc<RefCell<Option<OsString>>>,
 }
 
 impl Dir {
@@ -99,7 +97,7 @@ impl From<File> for Dir {
     /// Uses an open directory as a root. If it is not a directory, its methods fail with
     /// `NotADirectory`.
     fn from(file: File) -> Dir {
-        Dir { file, spare_name: Rc::default() }
+        Dir { file }
     }
 }
 

@@ -65,7 +65,7 @@ impl Default for CreateOptions {
 #[derive(Debug)]
 pub struct NewFile {
     /// In the simulated kernel, this also keeps the directories of `writer` open.
-    dirs: (Dir, Option<Dir>),
+    _dirs: (Dir, Option<Dir>),
     file: File,
     pub(super) writer: Arc<Writer>,
     /// The number of bytes written.
@@ -127,8 +127,7 @@ impl Dir {
     pub fn create(&self, path: impl AsRef<OsStr>, options: &CreateOptions) -> io::Result<NewFile> {
         let (parent, name) = split(path.as_ref())?;
         let dir = self.open_to_create(parent, options)?;
-        let spare = dir.spare_name.take();
-        let temporary = spare.unwrap_or_else(|| temporary_name(&self.file.0.kernel));
+        let temporary = temporary_name(&self.file.0.kernel);
         let file = dir.opened(|kernel, dir| kernel.create_new(dir, &temporary, options.mode))?;
         let (fd, target, sync) = (dir.file.share(), name.to_owned(), options.sync);
         let name = Name { dir: fd, partials: None, temporary, target, sync };
@@ -270,7 +269,8 @@ impl NewFile {
     pub(super) fn new(dirs: (Dir, Option<Dir>), file: File, name: Option<Name>) -> NewFile {
         let writer =
             Writer { file: file.share(), in_memory: dirs.0.file.find_out(), name, condition: None };
-        NewFile { dirs, file, writer: Arc::new(writer), len: 0, committed: None, lacks_room: false }
+        let writer = Arc::new(writer);
+        NewFile { _dirs: dirs, file, writer, len: 0, committed: None, lacks_room: false }
     }
 
     /// The number of bytes written so far, including those of a
@@ -331,24 +331,12 @@ impl NewFile {
         self.committed = Some(committed);
         Ok(committed)
     }
-
-    /// Passes the temporary name, which the commit has freed, to the next file in the directory.
-    /// For a new name, Linux would have to search a part of its table of names that is in no cache
-    /// of the processor (benches/README.md).
-    fn pass_name_on(&mut self) {
-        if let Some(Writer { name: Some(name), .. }) = Arc::get_mut(&mut self.writer)
-            && name.partials.is_none()
-        {
-            self.dirs.0.spare_name.replace(Some(std::mem::take(&mut name.temporary)));
-        }
-    }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if self.committed.is_some() {
-            self.pass_name_on();
-        } else if !(self.writer.is_resumable() && self.len > 0) || self.lacks_room {
+        let is_kept = self.writer.is_resumable() && self.len > 0 && !self.lacks_room;
+        if self.committed.is_none() && !is_kept {
             self.writer.remove(&self.file.0.kernel);
         }
     }

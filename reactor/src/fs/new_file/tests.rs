@@ -103,27 +103,6 @@ fn a_file_that_cannot_be_created_leaves_no_descriptor_open() {
 }
 
 #[test]
-fn a_temporary_name_is_used_again_once_a_commit_has_freed_it() {
-    let (world, dir) = up();
-    let create = || {
-        let file = dir.create("a", &CreateOptions::default()).unwrap();
-        let mut names = world.files().names("/up");
-        names.retain(|name| is_temporary(name));
-        (file, names)
-    };
-    let (first, names) = create();
-    let (second, both) = create();
-    assert_eq!((names.len(), both.len()), (1, 2), "files that exist at a time differ in name");
-    drop(second);
-    first.commit().unwrap();
-    let (third, again) = create();
-    assert_eq!(again, names);
-    // A worker may still be about to give it its final name.
-    drop(third);
-    assert_ne!(create().1, names, "it was given up");
-}
-
-#[test]
 fn an_unnamed_file_can_be_read_as_long_as_a_reference_to_it_exists() {
     let (world, dir) = up();
     world.set_trace(Mode::Kept);
