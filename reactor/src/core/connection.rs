@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind};
 use super::flags::Flags;
 use super::id::Reason;
 use super::ledger::Ledger;
-use super::limits::Limits;
 use super::meter::Meter;
 use super::queue::Queue;
 use super::special::{Special, Strategy};
@@ -196,17 +195,6 @@ impl Connection {
                 None => !self.flags.any(Flags::PAUSED.union(Flags::FULL)),
                 Some(special) => !self.flags.any(special.strategy.stopped_by()) && !special.blocked,
             }
-    }
-
-    /// Whether the next step is a receive and nothing else, as for most connections with an event.
-    /// This is a quick check: `false` may also mean that it could not tell.
-    #[inline]
-    pub(crate) fn just_receives(&self, limits: &Limits) -> bool {
-        self.phase == Phase::Open
-            && self.ready.any(Ready::READ)
-            && !self.flags.any(Flags::NOT_RECEIVING)
-            && self.outbound.is_none()
-            && self.special.as_ref().is_none_or(|special| special.just_receives(limits))
     }
 
     /// Whether nothing is due or ending, as for most connections after one receive and one

@@ -70,11 +70,6 @@ impl Exact {
         self.expected > limits.receive_direct || self.unread() > 0 || kept > MOVED_UNREAD
     }
 
-    /// Whether the next receive may fill the shared buffer, from which the bytes are then lent.
-    pub(crate) fn is_lent(&self, limits: &Limits) -> bool {
-        !self.is_direct(0, limits) && !self.after_direct
-    }
-
     /// Copies bytes, at most as many as are missing.
     pub(crate) fn fill(&mut self, bytes: &[u8]) -> Result<(), TryReserveError> {
         debug_assert!(bytes.len() <= self.left());

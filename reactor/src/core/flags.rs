@@ -50,17 +50,6 @@ impl Flags {
         .union(Flags::OWES_EOF)
         .union(Flags::OWES_STOP);
 
-    /// Flags with which the next step is not a receive.
-    pub(crate) const NOT_RECEIVING: Flags = Flags::PAUSED
-        .union(Flags::FULL)
-        .union(Flags::INPUT_ENDED)
-        .union(Flags::YIELDED)
-        .union(Flags::DRAIN_REQUESTED)
-        .union(Flags::REVISIT_INPUT)
-        .union(Flags::OWES_READY)
-        .union(Flags::OWES_DRAIN)
-        .union(Flags::OWES_EOF);
-
     /// The union of both.
     pub(crate) const fn union(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)

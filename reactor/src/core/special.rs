@@ -4,7 +4,6 @@ use super::connect::Attempt;
 use super::exact::Exact;
 use super::flags::Flags;
 use super::id::ConnId;
-use super::limits::Limits;
 use super::meter::Meter;
 use super::pool::Chunk;
 use super::relay::Relay;
@@ -100,17 +99,6 @@ impl Special {
             && self.feeder.is_none()
             && !self.layer.as_deref().is_some_and(holds)
             && !self.meter.as_deref().is_some_and(Meter::is_waiting)
-    }
-
-    /// Whether the next receive is an ordinary one into the shared buffer.
-    #[inline]
-    pub(crate) fn just_receives(&self, limits: &Limits) -> bool {
-        let shared = match &self.strategy {
-            Strategy::Exact(exact) => exact.is_lent(limits),
-            Strategy::Relay(relay) => !relay.splices(limits),
-            Strategy::Stream | Strategy::File(_) | Strategy::Discard(_) => false,
-        };
-        shared && self.unread.len() == 0 && !self.blocked
     }
 
     /// Whether the input waits for the disk: a worker is writing a part of its file, or workers

@@ -111,12 +111,7 @@ pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
 /// Makes one `recv` of at most `most` bytes to the front of `buffer`. Returns how many bytes it
 /// brought, if any.
 #[inline]
-pub(crate) fn receive(
-    core: &mut Core,
-    buffer: &mut [u8],
-    index: u32,
-    most: usize,
-) -> Option<usize> {
+fn receive(core: &mut Core, buffer: &mut [u8], index: u32, most: usize) -> Option<usize> {
     let c = &core[index];
     let asked = buffer.len().min(most);
     if c.is_layered() {

@@ -59,32 +59,9 @@ impl Reactor {
     }
 
     /// Takes one step, if one is due: a callback, or a receive that can lead to one. Returns
-    /// whether there may be another. For most connections with an event the step is a receive of a
-    /// stream, which takes one look.
+    /// whether there may be another.
     #[inline(always)]
     fn step(&mut self, index: u32) -> bool {
-        let core = &mut self.turn.core;
-        let c = &mut core.connections[index as usize];
-        let limits = &core.groups[c.group as usize].limits;
-        let quantum = &mut core.receive_quantum;
-        if quantum.is_used_up() || !c.just_receives(limits) {
-            return self.look_closer(index);
-        }
-        quantum.calls -= 1;
-        c.flags.clear(Flags::WROTE_THROUGH);
-        if c.special.is_some() {
-            return self.take_input(index);
-        }
-        let most = limits.receive_most.max(1);
-        if let Some(count) = inbound::receive(core, &mut self.receive, index, most) {
-            self.deliver_bytes(index, count);
-        }
-        true
-    }
-
-    /// Takes the step of a connection that is owed more than a receive, or has used up its quantum.
-    #[inline(never)]
-    fn look_closer(&mut self, index: u32) -> bool {
         let core = &mut self.turn.core;
         let c = &mut core.connections[index as usize];
         if !c.is_open() {
