@@ -9,12 +9,12 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 
-use libc::{c_int, cmsghdr, iovec, msghdr};
+use libc::{c_int, cmsghdr, iovec, msghdr, ssize_t};
 
 use super::Fd;
 use super::shortage::is_shortage;
 use super::tls::{Cipher, Key, KeyFor, Suite, TlsVersion};
-use super::unix::{NO_SIGNAL, check, check_size, set_option};
+use super::unix::{NO_SIGNAL, check, set_option};
 
 #[cfg(test)]
 mod tests;
@@ -167,6 +167,11 @@ impl RecordType {
             ((&raw mut *self).cast(), size_of_val(self));
         message
     }
+}
+
+/// The result of a call that returns a count, or -1 for an error.
+fn check_size(result: ssize_t) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 pub(super) fn recv_record(socket: Fd, buffer: &mut [u8]) -> io::Result<Option<(u8, usize)>> {

@@ -3,16 +3,19 @@
 //! Linux has a flag for such reads, `RWF_NOWAIT`. As of 6.18, ext4, XFS and Btrfs support it;
 //! tmpfs, overlayfs and FUSE do not. Other systems have no equivalent.
 
-use std::io::{self, IoSliceMut};
+use std::io;
 
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
-
-use super::safe_ret::returned;
 use super::{Fd, unix};
 
 #[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    use std::io::IoSliceMut;
+
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+    use super::safe_ret::returned;
+
     let (file, buffer) = (unix::borrow(&file), &mut [IoSliceMut::new(buffer)]);
     returned(preadv2(file, buffer, offset, ReadWriteFlags::NOWAIT)).map_err(|error| match error {
         // The file system does not support the flag, the kernel is older than 4.14, or a sandbox

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use libc::{c_int, ssize_t};
+use libc::c_int;
 use rustix::buffer::Buffer;
 use rustix::io::{Errno, pread};
 use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
@@ -48,11 +48,6 @@ fn translated(error: Errno) -> io::Error {
 /// The result of a call that returns -1 for an error.
 pub(super) fn check(result: c_int) -> io::Result<c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-/// The result of a call that returns a count, or -1 for an error.
-pub(super) fn check_size(result: ssize_t) -> io::Result<usize> {
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 /// A descriptor for the safe interfaces, for the duration of one call.
