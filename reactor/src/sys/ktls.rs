@@ -137,8 +137,9 @@ fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<Vec<u8>> {
     Ok([&version[..], &cipher, iv, &key.bytes, salt, &sequence].concat())
 }
 
-/// The control message with the type of a record (`cmsg(3)`).
-#[repr(C)]
+/// The control message with the type of a record (`cmsg(3)`). The alignment gives it the size of
+/// `CMSG_SPACE`, also where that of a `cmsghdr` is smaller, as with musl.
+#[repr(C, align(8))]
 struct RecordType {
     header: cmsghdr,
     kind: u8,
@@ -154,7 +155,8 @@ impl RecordType {
         // SAFETY: a `cmsghdr` consists of integers, for which zero is valid.
         let mut header: cmsghdr = unsafe { zeroed() };
         (header.cmsg_level, header.cmsg_type) = (libc::SOL_TLS, kind);
-        header.cmsg_len = offset_of!(RecordType, kind) + 1;
+        // The types of the lengths depend on the C library.
+        header.cmsg_len = (offset_of!(RecordType, kind) + 1) as _;
         RecordType { header, kind: value }
     }
 
@@ -163,8 +165,8 @@ impl RecordType {
         // SAFETY: a `msghdr` consists of integers and pointers, for which zero is valid.
         let mut message: msghdr = unsafe { zeroed() };
         (message.msg_iov, message.msg_iovlen) = (piece, 1);
-        (message.msg_control, message.msg_controllen) =
-            ((&raw mut *self).cast(), size_of_val(self));
+        message.msg_control = (&raw mut *self).cast();
+        message.msg_controllen = size_of_val(self) as _;
         message
     }
 }
