@@ -16,6 +16,10 @@ pub(super) fn read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Resul
 
     use super::safe_ret::returned;
 
+    // The kernel would take an offset of -1 for the position of the descriptor.
+    if offset > i64::MAX as u64 {
+        return Err(Errno::OVERFLOW.into());
+    }
     let (file, buffer) = (unix::borrow(&file), &mut [IoSliceMut::new(buffer)]);
     returned(preadv2(file, buffer, offset, ReadWriteFlags::NOWAIT)).map_err(|error| match error {
         // The file system does not support the flag, the kernel is older than 4.14, or a sandbox

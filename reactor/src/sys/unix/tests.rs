@@ -130,6 +130,8 @@ fn a_file_is_read_and_sent_from_an_offset_up_to_its_end() {
         assert_eq!(&buffer[..len], expected.as_bytes());
     }
     assert!(read_at(fd, &mut buffer, u64::MAX).is_err());
+    #[cfg(target_os = "linux")]
+    assert!(super::super::residency::read_nowait(fd, &mut buffer, u64::MAX).is_err());
 
     let (ours, mut peer) = connection();
     if sendfile::AVAILABLE {
