@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::listen::Listen;
-use crate::sys::{Address, about};
+use crate::sys::{self, Address, about};
 use crate::threads::snapshot::{LedgerReader, SharedLedger};
 use crate::threads::stopper::Stopper;
 use crate::threads::workers::Workers;
@@ -130,6 +130,8 @@ impl Server {
     #[must_use]
     pub fn new(options: &ServerOptions) -> Server {
         assert!(options.threads > 0, "a server needs at least one thread");
+        // The threads may be confined.
+        sys::detect_safe_ret();
         let stopper = Stopper::new(options.threads, options.shutdown_delay);
         Server {
             options: *options,

@@ -126,6 +126,7 @@ pub use process::ProcessUsage;
 pub(crate) use rights::{
     MOST_RIGHTS, own_user, peer_process, receive_with_rights, send_with_rights,
 };
+pub(crate) use safe_ret::detect as detect_safe_ret;
 pub(crate) use shared::Shared;
 pub use shortage::is_out_of_descriptors;
 pub(crate) use shortage::is_shortage;
@@ -374,7 +375,7 @@ impl Selector {
     pub(crate) fn new(kernel: &Kernel, capacity: usize) -> io::Result<Selector> {
         match kernel {
             Kernel::Os => {
-                safe_ret::detect();
+                detect_safe_ret();
                 selector::Selector::new(capacity).map(Selector::Os)
             }
             #[cfg(feature = "testing")]

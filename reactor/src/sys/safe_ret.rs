@@ -4,9 +4,9 @@
 //! (`Documentation/admin-guide/hw-vuln/srso.rst`, since 6.5), which leaves addresses of the kernel
 //! in the return stack of the processor. If a function that has made a system call returns, the
 //! processor predicts that it returns to one of them, and finding out that it does not takes about
-//! 0.6 us: a tenth of what an echo costs, twice per echo (benches/README.md). It costs next to
-//! nothing to find out that a return does not lead to another address of the process. So the
-//! return stack is filled with those, for the functions that return before the next call.
+//! 0.6 us (`benches/README.md`), and an echo makes two calls. It costs next to nothing to find out
+//! that a return does not lead to another address of the process. So the return stack is filled
+//! with those, for the functions that return before the next call.
 //!
 //! This must happen in the function that made the system call. So calls go through `rustix`, which
 //! makes them inline: a function of the C library has already returned.
@@ -16,13 +16,34 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 static IN_USE: AtomicBool = AtomicBool::new(false);
 
-/// Finds out whether the kernel uses Safe RET. Until then, system calls are merely slower.
-pub(super) fn detect() {
-    let state = fs::read_to_string("/sys/devices/system/cpu/vulnerabilities/spec_rstack_overflow");
-    IN_USE.store(
-        cfg!(target_os = "linux") && state.is_ok_and(|state| state.contains("Safe RET")),
-        Relaxed,
-    );
+/// Finds out whether the kernel uses Safe RET. Until then, and if a sandbox forbids reading the
+/// file, system calls are merely slower.
+pub(crate) fn detect() {
+    const STATE: &str = "/sys/devices/system/cpu/vulnerabilities/spec_rstack_overflow";
+
+    if cfg!(all(target_os = "linux", target_arch = "x86_64"))
+        && !IN_USE.load(Relaxed)
+        && fs::read_to_string(STATE).is_ok_and(|state| state.contains("Safe RET"))
+        && !has_shadow_stack()
+    {
+        IN_USE.store(true, Relaxed);
+    }
+}
+
+/// Whether the processor compares returns with a stack of its own, and ends a process that drops
+/// return addresses ("shstk" in `Documentation/arch/x86/shstk.rst`; rare, since `rustc` marks no
+/// program for it).
+#[cfg(target_arch = "x86_64")]
+fn has_shadow_stack() -> bool {
+    let mut pointer = 0_u64;
+    // SAFETY: the instruction writes a register. Without a shadow stack it does nothing.
+    unsafe { std::arch::asm!("rdsspq {}", inout(reg) pointer, options(nomem, nostack)) };
+    pointer != 0
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_shadow_stack() -> bool {
+    false
 }
 
 /// Call this with the result of a system call, immediately after it.
@@ -42,7 +63,7 @@ fn fill() {
     // Processors do not record a call of the next instruction, so each skips one.
     // SAFETY: each `call` pushes 8 bytes, and `lea` drops them all: the stack pointer and the flags
     // are as before. Without the option `nostack`, the memory beneath the stack pointer is free.
-    // There is no shadow stack to get out of step, as `rustc` marks no program for one.
+    // There is no shadow stack to get out of step: `detect` has looked.
     unsafe {
         std::arch::asm!(
             ".rept 8",

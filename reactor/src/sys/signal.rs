@@ -12,8 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 /// A signal that arrives while `asked` is set ends the process.
 ///
 /// No thread waits for signals, because a second thread slows the first one down: Linux then counts
-/// the references to each descriptor it uses (`fdget`), and glibc checks for cancellation. Together
-/// they cost 2% of a 64-byte echo.
+/// the references to each descriptor it uses (`fdget`).
 pub(crate) fn on_termination(
     asked: Arc<AtomicBool>,
     action: impl Fn() + Clone + Send + Sync + 'static,
