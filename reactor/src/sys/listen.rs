@@ -106,8 +106,9 @@ fn bind(
     // calls for each connection (`inet_csk_clone_lock` of Linux; the BSDs copy `TF_NODELAY`).
     socket.set_tcp_nodelay(true)?;
     options.apply(&socket)?;
-    if options.only_ipv6 && address.is_ipv6() {
-        socket.set_only_v6(true)?;
+    // The defaults differ: Linux takes both unless `net.ipv6.bindv6only` is set, the BSDs do not.
+    if address.is_ipv6() && (options.only_ipv6 || !cfg!(target_os = "openbsd")) {
+        socket.set_only_v6(options.only_ipv6)?;
     }
     prepare(&socket)?;
     socket.bind(&SockAddr::from(address))?;
