@@ -227,8 +227,17 @@ fn a_large_file_is_two_looks_one_send_that_says_more_comes_and_then_sendfile_onl
 
 #[test]
 fn a_listener_is_shut_down_before_it_is_closed() {
-    let Some(traced) = Traced::start(&["-e", "listen,shutdown,close"], "echo", &[]) else { return };
-    let calls = calls(traced);
+    let dir = TempDir::new().expect("a new directory");
+    let control = format!("--control={}", dir.path().join("control").display());
+    for arguments in [vec![], vec![&*control]] {
+        let options = ["-e", "listen,shutdown,close"];
+        let Some(traced) = Traced::start(&options, "echo", &arguments) else { return };
+        shuts_down_and_closes(&calls(traced));
+    }
+}
+
+/// Its listener, which is the first socket that listens.
+fn shuts_down_and_closes(calls: &[Call]) {
     let listen = calls.iter().position(|c| c.name == "listen").expect("a listener");
     let (_, socket) = calls[listen].text.split_once('(').expect("arguments");
     let (socket, _) = socket.split_once(',').expect("a descriptor");

@@ -23,6 +23,10 @@ impl Turn {
     ///
     /// # Unix sockets
     ///
+    /// When the listener is closed, its socket also stops listening in processes that were forked
+    /// meanwhile. To share a socket with other processes, open it elsewhere and
+    /// [adopt](Turn::adopt_listener) it.
+    ///
     /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. A stale socket file,
     /// as left by a crash, is replaced; the reactor detects it by trying to connect. The file is
     /// removed when the listener closes, unless another file has taken its place. While the
@@ -138,9 +142,8 @@ impl Turn {
     /// Changes the limits of a listener, and returns whether it was open.
     ///
     /// This takes [`max_connections`](Listen::max_connections), [`when_full`](Listen::when_full)
-    /// and [`max_per_address`](Listen::max_per_address) of `listen`, and [`idle`](Limits::idle),
-    /// [`send_rate`](Limits::send_rate) of its limits.
-    /// Nothing else changes. On a thread of a [`Server`](crate::Server), pass
+    /// and [`max_per_address`](Listen::max_per_address) of `listen`, and [`idle`](Limits::idle) and
+    /// [`send_rate`](Limits::send_rate) of its limits. Nothing else changes. On a thread of a [`Server`](crate::Server), pass
     /// [`listen.share(threads)`](Listen::share), or each thread takes the whole maximum.
     ///
     /// The new limits also apply to the connections that are open. Those beyond a smaller maximum

@@ -78,6 +78,20 @@ impl Custody {
 /// A socket's share in the custody of its listener. Drop it before the socket is closed.
 pub(crate) struct Hold(pub(crate) Custody);
 
+impl Hold {
+    /// Calls `stop` unless another process may accept the connections of the socket, which none
+    /// may do from then on.
+    pub(crate) fn if_ours(&self, stop: impl FnOnce()) {
+        self.0.with(|sockets| {
+            // A Unix socket with a file needs no such call.
+            if sockets.owner == Owner::ThisProcess && sockets.file.is_none() {
+                sockets.copies.clear();
+                stop();
+            }
+        });
+    }
+}
+
 /// Closes the copies: a socket is about to be closed, and so are the others. If a successor is
 /// starting, the sockets belong to it from now on, whether it gets ready before this process ends
 /// or after that.

@@ -34,10 +34,14 @@ impl Source {
     /// The kernel resets the connections in the backlog of a socket.
     pub(super) fn close(self, core: &mut Core) {
         let Source::Socket(socket, origin, _) = self else { return };
-        match origin {
+        match &origin {
             Origin::Made(None) => core.kernel.stop_listening(socket),
             Origin::Made(Some(_)) => {}
-            _ => core.selector.remove(socket),
+            Origin::Adopted => core.selector.remove(socket),
+            Origin::InCustody(hold) => {
+                core.selector.remove(socket);
+                hold.if_ours(|| core.kernel.stop_listening(socket));
+            }
         }
         // Its file is removed before the socket is closed.
         drop(origin);
