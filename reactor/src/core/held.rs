@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::pool::Spares;
 use super::queue::{Queue, Segment};
 use super::special::{Special, Strategy};
 use super::{Connection, Core, Group, Phase};
@@ -95,6 +96,7 @@ impl Core {
     pub(crate) fn free_spare(&mut self) -> u64 {
         let freed = self.spare();
         self.batches.spare = Vec::new();
+        self.spare_queues = Spares::default();
         self.pool.free_unused();
         freed as u64
     }

@@ -380,6 +380,7 @@ impl Core {
         if let Some(mut queue) = c.outbound.take() {
             let dropped = queue.clear(&mut self.pool);
             self.groups[c.group as usize].ledger.dropped += dropped;
+            queue.shrink();
             self.spare_queues.give(queue);
         }
     }

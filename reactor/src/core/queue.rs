@@ -12,6 +12,9 @@ use super::queued_region::QueuedRegion;
 use crate::fs::Region;
 use crate::sys::Fd;
 
+/// For how many segments a spare queue has room.
+const SPARE_SEGMENTS: usize = 64;
+
 /// The unsent output of one connection. Boxed and pooled; a connection has one only while it is not
 /// empty.
 #[derive(Default)]
@@ -189,6 +192,14 @@ impl Queue {
         (self.waits_for_disk, self.owes_wire) = (false, false);
         dropped
     }
+
+    /// Gives the room for many segments back. Nobody counts the memory of spare queues.
+    #[inline]
+    pub(crate) fn shrink(&mut self) {
+        if self.segments.capacity() > SPARE_SEGMENTS {
+            self.segments.shrink_to(SPARE_SEGMENTS);
+        }
+    }
 }
 
 impl Segment {
@@ -220,5 +231,21 @@ impl Segment {
                 (taken, *left as u64)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_was_long_is_small_when_it_is_spare() {
+        let (mut queue, mut pool) = (Queue::default(), Pool::default());
+        for _ in 0..10_000 {
+            queue.push_shared(Bytes::from_static(b"piece"));
+        }
+        queue.advance(50_000, &mut pool);
+        queue.shrink();
+        assert!(queue.segments.capacity() <= SPARE_SEGMENTS);
     }
 }

@@ -235,7 +235,8 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
     match flushed {
         Flushed::Budget => {}
         Flushed::Empty => {
-            if let Some(queue) = c.outbound.take() {
+            if let Some(mut queue) = c.outbound.take() {
+                queue.shrink();
                 core.spare_queues.give(queue);
             }
         }
