@@ -183,9 +183,9 @@ pub(super) fn recv_record(socket: Fd, buffer: &mut [u8]) -> io::Result<Option<(u
     // SAFETY: the kernel writes to the buffer, which is borrowed exclusively for the call, and to a
     // local, at most their lengths.
     let count = check_size(unsafe { libc::recvmsg(socket, &raw mut message, 0) })?;
-    match (record.header.cmsg_type, count) {
-        (libc::TLS_GET_RECORD_TYPE, _) => Ok(Some((record.kind, count))),
-        (_, 0) => Ok(None),
+    match (record.header.cmsg_level, record.header.cmsg_type, count) {
+        (libc::SOL_TLS, libc::TLS_GET_RECORD_TYPE, _) => Ok(Some((record.kind, count))),
+        (_, _, 0) => Ok(None),
         _ => Err(io::Error::new(ErrorKind::InvalidData, "the kernel gave a record without a type")),
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn send_with_rights(
     bytes: &[u8],
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<usize> {
-    assert!(!bytes.is_empty() && !descriptors.is_empty(), "one message");
+    assert!(!bytes.is_empty() && (1..=MOST_RIGHTS).contains(&descriptors.len()), "one message");
     let mut room = [MaybeUninit::uninit(); ROOM];
     let mut control = SendAncillaryBuffer::new(&mut room);
     assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)), "one message");
