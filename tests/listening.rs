@@ -52,11 +52,7 @@ fn an_error_names_what_was_to_be_listened_on() {
     for (text, kind, said) in [
         ("127.0.0.1", ErrorKind::InvalidInput, "127.0.0.1: a port is missing"),
         ("no such name:80", ErrorKind::NotFound, "no such name:80: "),
-        (
-            "[::1%nowhere]:80",
-            ErrorKind::NotFound,
-            "[::1%nowhere]:80: there is no network interface",
-        ),
+        ("[::1%nowhere]:80", ErrorKind::NotFound, "[::1%nowhere]:80: no network interface nowhere"),
         ("unix:", ErrorKind::InvalidInput, "unix: the path is empty"),
         ("unix:/no/such/s", ErrorKind::NotFound, "unix:/no/such/s: "),
     ] {

@@ -221,9 +221,9 @@ impl Deferred {
     /// at the end of the turn. `make` may [defer](Reply::defer) it again; the deadline stays the
     /// same.
     ///
-    /// Returns [`Sent::Gone`] without calling `make` if the connection is closed, if the request was
-    /// [refused](super::Service::on_refused), as after the deadline, or if `cx` is the reactor of
-    /// another thread.
+    /// Returns [`Sent::Gone`] without calling `make` if the connection is closed, if the request
+    /// was [refused](super::Service::on_refused), as after the deadline, or if `cx` is the reactor
+    /// of another thread.
     pub fn answer(self, cx: &mut Turn, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
         if !self.is_wanted(cx) {
             return Sent::Gone;

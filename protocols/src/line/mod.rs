@@ -131,8 +131,8 @@ pub trait LineHandler: Sized + 'static {
     }
 
     /// A file that a callback has requested is complete, or could not be written: see
-    /// [`Handler::on_saved`](sluicegate_reactor::Handler::on_saved). By default the connection is closed if the file
-    /// could not be written.
+    /// [`Handler::on_saved`](sluicegate_reactor::Handler::on_saved). By default the connection is
+    /// closed if the file could not be written.
     fn on_saved(
         &mut self,
         cx: &mut Context<'_>,
@@ -146,8 +146,8 @@ pub trait LineHandler: Sized + 'static {
     }
 
     /// The relay of a part has ended: see
-    /// [`Handler::on_relayed`](sluicegate_reactor::Handler::on_relayed). By default the connection is closed if
-    /// `left` is not 0.
+    /// [`Handler::on_relayed`](sluicegate_reactor::Handler::on_relayed). By default the connection
+    /// is closed if `left` is not 0.
     fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, left: u64) {
         let _ = session;
         if left > 0 {

@@ -25,8 +25,8 @@
 //! The listener has neither authentication nor encryption, and it exposes addresses and warnings.
 //! Bind it to the loopback interface or to a management network. A page in a browser there could
 //! have the name of its own host resolve to the listener (DNS rebinding). Therefore all paths but
-//! `/livez` and `/readyz` answer with 421 if `Host` is neither an IP address, `localhost` nor one of
-//! [`StatusOptions::hosts`].
+//! `/livez` and `/readyz` answer with 421 if `Host` is neither an IP address, `localhost` nor one
+//! of [`StatusOptions::hosts`].
 //!
 //! ```no_run
 //! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};

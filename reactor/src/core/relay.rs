@@ -13,8 +13,8 @@ pub(crate) struct Relay {
     pub(crate) to: ConnId,
     /// Bytes still to be relayed; `None` for everything until the end of the stream.
     pub(crate) left: Option<u64>,
-    /// How many bytes came in large pieces, one after the other. While it goes through a pipe, up to
-    /// [`SMALL_SPLICES`] small ones may be between them.
+    /// How many bytes came in large pieces, one after the other. While it goes through a pipe, up
+    /// to [`SMALL_SPLICES`] small ones may be between them.
     large: usize,
     /// How many of the last pieces were small.
     small: u8,

@@ -254,8 +254,8 @@ impl Turn {
 /// # }
 /// ```
 impl Turn {
-    /// Delivers a message to a handler once, `time` after [`Turn::now`]: up to about 17 ms late, and
-    /// never early.
+    /// Delivers a message to a handler once, `time` after [`Turn::now`]: up to about 17 ms late,
+    /// and never early.
     pub fn after<H, M>(&mut self, time: Duration, to: HandlerId<H>, message: M) -> TimerId
     where
         H: Handler + Receive<M, H::Session>,

@@ -110,7 +110,8 @@ impl Address {
         // The resolver knows the interfaces, and asks no other machine about an address.
         let found = look_up(host, port).ok().and_then(|found| found.first().copied());
         Some(found.map(Address::Ip).ok_or_else(|| {
-            let text = format!("there is no network interface {}", zone.escape_debug());
+            let zone = zone.escape_debug();
+            let text = format!("no network interface {zone}, or not one for this address");
             io::Error::new(io::ErrorKind::NotFound, text)
         }))
     }
@@ -369,17 +370,21 @@ mod tests {
 
     #[test]
     fn a_zone_has_a_name_or_a_number() {
-        // The first interface of a machine.
         let by_name: Address = format!("[fe80::1%{LOOPBACK}]:80").parse().unwrap();
-        assert_eq!(by_name, "[fe80::1%1]:80".parse().unwrap());
-        assert_eq!(by_name.to_string(), "[fe80::1%1]:80");
+        // On other systems it need not be the first interface.
+        if cfg!(target_os = "linux") {
+            assert_eq!(by_name, "[fe80::1%1]:80".parse().unwrap());
+            assert_eq!(by_name.to_string(), "[fe80::1%1]:80");
+        }
         assert_ne!(by_name, "[fe80::1]:80".parse().unwrap());
 
         for zone in ["no such one", "a\0b", ""] {
             let error = format!("[fe80::1%{zone}]:80").parse::<Address>().unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
             let zone = zone.escape_debug();
-            let expected = format!("[fe80::1%{zone}]:80: there is no network interface {zone}");
+            let expected = format!(
+                "[fe80::1%{zone}]:80: no network interface {zone}, or not one for this address"
+            );
             assert_eq!(error.to_string(), expected);
         }
         for bad in ["[fe80::1%lo]", "[fe80::1%lo]:x", "[127.0.0.1%lo]:80", "fe80::1%lo:80"] {

@@ -51,7 +51,7 @@
 //! further lookups wait. Concurrent requests for the same name share one lookup, so a slow name
 //! takes one thread. A lookup that has taken a second no longer counts, nor does its thread, up to
 //! eight of them: so a few such names do not keep others waiting. In a pool with only one thread, a
-//! slow lookup delays the disk jobs queued in its first second until the next job comes. The
+//! slow lookup delays what is queued in its first second until the next job comes. The
 //! program's own jobs are not capped: run long ones in a separate pool.
 //!
 //! [`ServerOptions::workers`]: crate::ServerOptions::workers
@@ -269,7 +269,7 @@ pub(crate) enum JobKind {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// How long a lookup takes at least that does not count among those that run.
+/// A lookup that has run this long no longer counts.
 const SLOW_LOOKUP: Duration = Duration::from_secs(1);
 
 /// The maximum number of slow lookups that do not count.
@@ -337,11 +337,11 @@ impl ThreadPool {
                 queue.end(begun);
             } else if queue.ended || queue.threads > self.limits.threads + queue.slow_lookups() {
                 queue.threads -= 1;
-                // Others that wait may be too many, too.
+                // Another idle thread may be surplus as well.
                 self.changed.notify_one();
                 return;
             } else if queue.lookups > 0 {
-                // They may run once those before them are slow.
+                // They may run once the running ones count as slow.
                 let waited = self.changed.wait_timeout(queue, SLOW_LOOKUP);
                 queue = waited.unwrap_or_else(PoisonError::into_inner).0;
             } else {

@@ -133,7 +133,7 @@ pub trait FrameHandler: Sized + 'static {
 /// Where in the input the stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameEof {
-    /// Between two frames.
+    /// Between two frames, or in bytes that a callback has directed elsewhere.
     Clean,
     /// In a frame or its header.
     InFrame,
