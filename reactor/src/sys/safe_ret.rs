@@ -55,8 +55,8 @@ pub(super) fn returned<T>(result: T) -> T {
     result
 }
 
-/// Puts eight addresses of the process on the return stack. One takes the kernel's place for the
-/// return from this function, the others for those of its callers.
+/// Puts addresses of the process on the return stack: one for the return from this function, the
+/// others for those of its callers. Eight are too few for a response that is queued first.
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
 fn fill() {
@@ -66,12 +66,12 @@ fn fill() {
     // There is no shadow stack to get out of step: `detect` has looked.
     unsafe {
         std::arch::asm!(
-            ".rept 8",
+            ".rept 16",
             "call 2f",
             "int3",
             "2:",
             ".endr",
-            "lea rsp, [rsp + 8 * 8]",
+            "lea rsp, [rsp + 8 * 16]",
             options(preserves_flags)
         );
     }
