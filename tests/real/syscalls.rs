@@ -236,9 +236,9 @@ fn a_listener_is_shut_down_before_it_is_closed() {
     }
 }
 
-/// Its listener, which is the first socket that listens.
+/// Its TCP listener, which is the last socket that listens.
 fn shuts_down_and_closes(calls: &[Call]) {
-    let listen = calls.iter().position(|c| c.name == "listen").expect("a listener");
+    let listen = calls.iter().rposition(|c| c.name == "listen").expect("a listener");
     let (_, socket) = calls[listen].text.split_once('(').expect("arguments");
     let (socket, _) = socket.split_once(',').expect("a descriptor");
     let of_it = |call: &&Call| {
