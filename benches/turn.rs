@@ -5,7 +5,7 @@
 //! taking the echoes away is not measured. Both loops are edge-triggered, receive into one buffer
 //! and read a short count as the end of what there is, so they make the same system calls; the
 //! difference is what the reactor's bookkeeping costs. `events` is the bare loop with smaller and
-//! larger waits. `returns` is what it costs that a function returns after a system call.
+//! larger waits.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
-use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use sluicegate_reactor::{Context, Handler, Input, Limits};
 
@@ -69,8 +68,9 @@ mod bare {
 
     use rustix::event::Timespec;
     use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+    use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-    use super::{Echoing, MESSAGE, RecvFlags, SendFlags, pair::pair, recv, send};
+    use super::{Echoing, MESSAGE, pair::pair};
 
     /// As large as the reactor's.
     const BUFFER: usize = 512 << 10;
@@ -194,34 +194,7 @@ fn events(criterion: &mut Criterion) {
     }
 }
 
-/// A message sent and received, by calls in the loop and by calls in functions of their own.
-fn returns(criterion: &mut Criterion) {
-    #[inline(never)]
-    fn send_all(socket: &TcpStream) {
-        assert_eq!(send(socket, &MESSAGE, SendFlags::empty()), Ok(MESSAGE.len()));
-    }
-    #[inline(never)]
-    fn receive_all(socket: &TcpStream, buffer: &mut [u8]) {
-        assert_eq!(recv(socket, buffer, RecvFlags::empty()), Ok((MESSAGE.len(), MESSAGE.len())));
-    }
-    let (client, server) = pair::pair();
-    let mut buffer = [0; 2 * MESSAGE.len()];
-    let mut group = criterion.benchmark_group("turn/returns");
-    group.bench_function("in the loop", |b| {
-        b.iter(|| {
-            assert_eq!(send(&client, &MESSAGE, SendFlags::empty()), Ok(MESSAGE.len()));
-            recv(&server, &mut buffer[..], RecvFlags::empty())
-        });
-    });
-    group.bench_function("in functions", |b| {
-        b.iter(|| {
-            send_all(&client);
-            receive_all(&server, &mut buffer);
-        });
-    });
-}
-
-criterion_group!(benches, turn, returns);
+criterion_group!(benches, turn);
 #[cfg(target_os = "linux")]
 criterion_group!(waits, events);
 #[cfg(not(target_os = "linux"))]
