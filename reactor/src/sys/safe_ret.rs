@@ -2,14 +2,13 @@
 //!
 //! Linux protects Zen 1 to Zen 4 from CVE-2023-20569 by "Safe RET"
 //! (`Documentation/admin-guide/hw-vuln/srso.rst`, since 6.5), which leaves addresses of the kernel
-//! in the return stack of the processor. If a function that has made a system call returns, the
-//! processor predicts that it returns to one of them, and finding out that it does not takes about
-//! 0.6 us (`benches/README.md`), and an echo makes two calls. It costs next to nothing to find out
-//! that a return does not lead to another address of the process. So the return stack is filled
-//! with those, for the functions that return before the next call.
+//! in the return stack of the processor. When a function that has made a system call returns, the
+//! processor predicts a return to one of them. Recovering from that takes about 0.6 us
+//! (`benches/README.md`), twice for an echo. Recovering from a wrong address within the process
+//! costs next to nothing, so this module fills the return stack with such addresses.
 //!
-//! This must happen in the function that made the system call. So calls go through `rustix`, which
-//! makes them inline: a function of the C library has already returned.
+//! It must do so in the function that made the system call. Therefore calls go through `rustix`,
+//! which makes them inline: a function of the C library would already have returned.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -30,9 +29,8 @@ pub(crate) fn detect() {
     }
 }
 
-/// Whether the processor compares returns with a stack of its own, and ends a process that drops
-/// return addresses ("shstk" in `Documentation/arch/x86/shstk.rst`; rare, since `rustc` marks no
-/// program for it).
+/// Whether this process has a shadow stack (`Documentation/arch/x86/shstk.rst`), which would end it
+/// for dropping return addresses. That is rare: `rustc` does not mark programs for one.
 #[cfg(target_arch = "x86_64")]
 fn has_shadow_stack() -> bool {
     let mut pointer = 0_u64;
@@ -55,8 +53,9 @@ pub(super) fn returned<T>(result: T) -> T {
     result
 }
 
-/// Puts addresses of the process on the return stack: one for the return from this function, the
-/// others for those of its callers. Eight are too few for a response that is queued first.
+/// Puts addresses of the process on the return stack: one for the return from this function, and
+/// one for each caller that returns before the next system call. Sending a queued response needs
+/// more than eight (`benches/README.md`).
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
 fn fill() {

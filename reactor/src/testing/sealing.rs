@@ -215,11 +215,11 @@ pub(super) fn current() -> Option<Sealing> {
     CURRENT.with_borrow(Clone::clone)
 }
 
-/// Runs `test` with a [transport](crate::transport) at both ends of each connection: `server` makes
-/// those of the listener of each [`Harness`](super::Harness), and `client` those of its clients. The
-/// test still [feeds](super::Harness::feed) plain bytes, and [gets](super::Harness::sent) plain
-/// bytes. The same applies to each [`Sim`](super::Sim): to its clients, and to the listeners and
-/// connectors that a reactor has when it is added.
+/// Runs `test` with a [transport](crate::transport) at both ends of each connection. In a
+/// [`Harness`](super::Harness), `server` makes the transports of the listener, and `client` makes
+/// those of the clients. The test still [feeds](super::Harness::feed) and
+/// [reads](super::Harness::sent) plain bytes. In a [`Sim`](super::Sim), its clients have transports,
+/// and so do the listeners and connectors that a reactor has when it is added.
 ///
 /// ```
 /// use sluicegate_reactor::testing::{Harness, Records, through};
