@@ -176,7 +176,7 @@ fn a_server_goes_on_if_the_new_process_fails() {
     stranger.write_all(b"sluicegate-restart 99\n").expect("a request");
     let mut answer = String::new();
     stranger.read_to_string(&mut answer).expect("an answer");
-    assert_eq!(answer, "refused it speaks version \"99\" of the protocol, not 2\n");
+    assert_eq!(answer, "refused it speaks version \"99\" of the protocol, not 3\n");
     serves();
     let mut server = server;
     let mut next = Server::start(&mut site.command("1", &["--unix", unix]));

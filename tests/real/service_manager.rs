@@ -173,6 +173,30 @@ fn sockets_of_a_service_manager_are_served_by_all_threads_and_by_a_process_that_
     }
 }
 
+#[test]
+fn the_sockets_of_a_service_manager_still_listen_when_all_servers_have_ended() {
+    for takes_over in [false, true] {
+        let dir = tempdir().expect("a new directory");
+        let control = dir.path().join("control");
+        let socket = shared("127.0.0.1:0".parse().expect("an address"));
+        let address = socket.local_addr().expect("its address");
+        let theirs = socket.try_clone().expect("a copy");
+        let mut hello = activated(vec![theirs.into()], "web", "1");
+        let mut server = Server::start(hello.arg("--control").arg(&control));
+        drop(hello);
+        if takes_over {
+            let mut next = Server::start(example("hello").arg("--control").arg(&control));
+            assert_eq!(next.address, address);
+            std::mem::swap(&mut server, &mut next);
+            assert_eq!(next.wait(), Some(0));
+        }
+        server.signal("TERM");
+        assert_eq!(server.wait(), Some(0));
+        TcpStream::connect(address).expect("a backlog");
+        socket.accept().expect("a client for the next server");
+    }
+}
+
 const STORED: &str = "sluicegate-stored";
 const EMPTIES_STORE: &str = "FDSTOREREMOVE=1\nFDNAME=sluicegate-stored";
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -169,6 +169,32 @@ fn a_server_that_has_closed_a_listener_passes_the_others() {
     second.open();
     TcpStream::connect(at.ip_and_port().unwrap()).expect("it listens");
     second.stop().unwrap();
+}
+
+#[test]
+fn an_adopted_socket_still_listens_elsewhere_when_all_servers_have_ended() {
+    let _alone = alone();
+    for takes_over in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let control = dir.path().join("control");
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let mut server = threads(1, Spread::Divided);
+        server.take_over(&control).unwrap();
+        let theirs = socket.try_clone().unwrap();
+        let listener = server.adopt_listener(theirs, &Listen::default()).unwrap();
+        let mut last = run(server, vec![listener]);
+        last.open();
+        for _ in 0..if takes_over { 2 } else { 0 } {
+            let (mut server, other) = successor(&control, 1, Spread::Divided);
+            let listener = server.listen(address, &Listen::default()).unwrap();
+            let next = run(server, vec![listener, other]);
+            std::mem::replace(&mut last, next).wait().unwrap();
+        }
+        last.stop().unwrap();
+        TcpStream::connect(address).expect("a backlog");
+        socket.accept().unwrap();
+    }
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub(crate) struct Sockets {
     pub(crate) file: Option<SocketFile>,
     pub(crate) copies: Vec<OwnedFd>,
     pub(crate) owner: Owner,
+    /// Whether they were opened elsewhere. They may be open there when they are closed here.
+    pub(crate) adopted: bool,
 }
 
 /// Which process sockets belong to. It decides what a process does when it closes them:
@@ -84,7 +86,8 @@ impl Hold {
     pub(crate) fn if_ours(&self, stop: impl FnOnce()) {
         self.0.with(|sockets| {
             // A Unix socket with a file needs no such call.
-            if sockets.owner == Owner::ThisProcess && sockets.file.is_none() {
+            let needs_it = sockets.file.is_none() && !sockets.adopted;
+            if sockets.owner == Owner::ThisProcess && needs_it {
                 sockets.copies.clear();
                 stop();
             }

@@ -39,7 +39,11 @@ impl Server {
         let (opened, kind) = listen::first_bound(at, |address| {
             let inherited = restart.as_mut().and_then(|it| it.take(|found| found.is_at(address)));
             let inherited = inherited.or_else(|| Offered::stored(address, store?.take(address)));
-            let kind = if address.port() == Some(0) { Kind::AnyPort } else { Kind::Address };
+            let kind = match &inherited {
+                Some(Offered { kind: Kind::Adopted, .. }) => Kind::Adopted,
+                _ if address.port() == Some(0) => Kind::AnyPort,
+                _ => Kind::Address,
+            };
             let opened = match inherited {
                 Some(inherited) => inherited.open(listen, count)?,
                 None => sockets::open(address, listen, count)?,
@@ -66,7 +70,7 @@ impl Server {
     ) -> io::Result<ServerListener> {
         let socket = Kernel::Os.adopt_listener(socket.into(), &listen.tcp)?;
         let bound = Bound { origin: Origin::Adopted, socket: sys::owned(socket), backlog: None };
-        self.add(Opened { sockets: vec![bound], from: None }, Kind::Address, listen)
+        self.add(Opened { sockets: vec![bound], from: None }, Kind::Adopted, listen)
     }
 
     /// Accepts connections from the sockets that a service manager has opened for this process, or

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! new                     old
-//! sluicegate-restart 2
+//! sluicegate-restart 3
 //!                         offer 3 2 96         generation, listeners, bytes of state
 //!                         0 1 lock control     index, sockets, and what the listener is
 //!                         2 4 - address
@@ -23,7 +23,7 @@ use std::os::unix::net::UnixStream;
 use crate::sys::{self, MOST_RIGHTS};
 
 /// The version of the format, which must be the same in both processes. Change it with the format.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// The longest line, in bytes.
 const LONGEST: u64 = 4096;
@@ -63,6 +63,8 @@ pub(crate) enum Kind {
     Address,
     /// The server has listened at port 0.
     AnyPort,
+    /// The server has adopted it.
+    Adopted,
     /// A service manager has opened it, under this name.
     Activated(String),
 }
@@ -113,6 +115,7 @@ impl Entry {
             ("control", None) => Kind::Control,
             ("address", None) => Kind::Address,
             ("any-port", None) => Kind::AnyPort,
+            ("adopted", None) => Kind::Adopted,
             ("activated", Some(name)) => Kind::Activated(name.to_owned()),
             _ => return Err(wrong()),
         };
@@ -138,6 +141,7 @@ impl Offer {
                 Kind::Control => "control",
                 Kind::Address => "address",
                 Kind::AnyPort => "any-port",
+                Kind::Adopted => "adopted",
                 Kind::Activated(name) => &format!("activated {name}"),
             };
             text += &format!("{index} {sockets} {lock} {kind}\n");

@@ -156,7 +156,8 @@ impl Restart {
             Origin::Adopted | Origin::InCustody(_) => None,
         });
         let owner = opened.from.map_or(Owner::ThisProcess, |_| Owner::AnotherProcess);
-        let custody = Custody::new(Sockets { file, copies, owner });
+        let adopted = opened.sockets.iter().any(|bound| matches!(bound.origin, Origin::Adopted));
+        let custody = Custody::new(Sockets { file, copies, owner, adopted });
         for bound in &mut opened.sockets {
             bound.origin = Origin::InCustody(Hold(custody.clone()));
         }

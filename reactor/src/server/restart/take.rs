@@ -26,7 +26,7 @@ pub(super) struct Predecessor {
 pub(crate) struct Offered {
     /// Its index among the listeners of the old process. `None` if a service manager has stored it.
     index: Option<usize>,
-    kind: Kind,
+    pub(crate) kind: Kind,
     pub(crate) address: Address,
     sockets: Vec<OwnedFd>,
     lock: Option<OwnedFd>,
@@ -117,7 +117,7 @@ impl Offered {
     pub(crate) fn is_at(&self, address: &Address) -> bool {
         match self.kind {
             Kind::AnyPort if address.port() == Some(0) => address.ip() == self.address.ip(),
-            Kind::AnyPort | Kind::Address => *address == self.address,
+            Kind::AnyPort | Kind::Address | Kind::Adopted => *address == self.address,
             Kind::Control | Kind::Activated(_) => false,
         }
     }
@@ -136,8 +136,9 @@ impl Offered {
 
     /// The sockets with these options, and as many more as `threads` can divide evenly.
     pub(crate) fn open(self, listen: &Listen, threads: usize) -> io::Result<Opened> {
-        // The service manager has chosen the backlogs of the sockets that it has opened.
-        let backlog = self.activated().is_none().then_some(listen.backlog);
+        let is_adopted = matches!(self.kind, Kind::Adopted | Kind::Activated(_));
+        // Whoever has opened an adopted socket has chosen its backlog.
+        let backlog = (!is_adopted).then_some(listen.backlog);
         let prepare = |socket| Kernel::Os.adopt_listener(socket, &listen.tcp).map(sys::owned);
         let mut sockets: Vec<_> =
             self.sockets.into_iter().map(prepare).collect::<io::Result<_>>()?;
@@ -148,8 +149,11 @@ impl Offered {
             (Some(path), Some(lock)) => Some(SocketFile::inherit(path, listen.unix_mode, lock)?),
             _ => None,
         };
-        // A Unix socket with a file has no other beside it.
-        let bound = |socket| Bound { origin: Origin::Made(file.take()), socket, backlog };
+        let bound = |socket| {
+            // A Unix socket with a file has no other beside it.
+            let origin = if is_adopted { Origin::Adopted } else { Origin::Made(file.take()) };
+            Bound { origin, socket, backlog }
+        };
         let sockets = sockets.into_iter().map(bound).collect();
         Ok(Opened { sockets, from: self.index })
     }

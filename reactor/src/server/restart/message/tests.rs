@@ -17,6 +17,7 @@ fn offer() -> Offer {
         entry(1, 3, false, Kind::Address),
         entry(3, 1, false, Kind::AnyPort),
         entry(4, 2, false, Kind::Activated("the web".into())),
+        entry(5, 1, false, Kind::Adopted),
     ];
     Offer { generation: 7, listeners, state: b"\n\0\xff state".to_vec() }
 }
@@ -39,8 +40,8 @@ fn received(message: &[u8], descriptors: usize) -> io::Result<(Offer, Vec<OwnedF
 
 #[test]
 fn an_offer_is_received_as_it_was_sent() {
-    let (received, descriptors) = received(&offer().encode(), 8).unwrap();
-    assert_eq!((received, descriptors.len()), (offer(), 8));
+    let (received, descriptors) = received(&offer().encode(), 9).unwrap();
+    assert_eq!((received, descriptors.len()), (offer(), 9));
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn more_descriptors_than_a_message_has_all_arrive() {
 fn an_offer_that_is_cut_off_anywhere_is_an_error() {
     let message = offer().encode();
     for end in 1..message.len() {
-        let error = received(&message[..end], 8).unwrap_err();
+        let error = received(&message[..end], 9).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{end} bytes");
     }
 }
@@ -69,10 +70,10 @@ fn the_largest_state_is_received_as_it_was_sent() {
 
 #[test]
 fn an_offer_with_more_or_fewer_descriptors_than_it_announces_is_an_error() {
-    for count in [0, 7, 9, 300] {
+    for count in [0, 8, 10, 300] {
         let message = [offer().encode(), b"   ".to_vec()].concat();
         let error = received(&message, count).unwrap_err().to_string();
-        assert_eq!(error, format!("8 descriptors are announced, not {count}"));
+        assert_eq!(error, format!("9 descriptors are announced, not {count}"));
     }
 }
 
@@ -119,7 +120,7 @@ fn a_refusal_is_an_error_that_says_why() {
 fn a_request_of_another_version_is_refused() {
     check_request(request().trim_end()).unwrap();
     let error = check_request("sluicegate-restart 1").unwrap_err();
-    assert_eq!(error.to_string(), "it speaks version \"1\" of the protocol, not 2");
+    assert_eq!(error.to_string(), "it speaks version \"1\" of the protocol, not 3");
     for line in ["", "sluicegate-restart", "sluicegate-restart ", "GET / HTTP/1.1"] {
         check_request(line).unwrap_err();
     }
