@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use sluicegate_reactor::{
     Address, Context, Handler, Input, Listen, Receive, Server, ServerListener, Sessions, Spread,
+    TcpOptions,
 };
 
 use super::{ANY_PORT, PATIENCE, Running, Teller, alone, byte, threads};
@@ -219,6 +220,37 @@ fn a_successor_that_does_not_serve_yet_gets_no_connections_and_changes_no_files(
     assert_eq!(serving(&second), (0..3).collect());
     assert_eq!(mode(), 0o640);
     second.stop().unwrap();
+}
+
+#[test]
+#[cfg_attr(target_os = "openbsd", ignore = "a socket takes clients of one family only")]
+fn a_successor_fails_if_ipv4_clients_would_be_refused_or_taken_against_its_options() {
+    let _alone = alone();
+    let at = "[::]:0";
+    let listen = |only_ipv6| {
+        let tcp = TcpOptions { only_ipv6, ..TcpOptions::default() };
+        Listen { tcp, ..Listen::default() }
+    };
+    for (only_ipv6, expected) in
+        [(true, "takes no IPv4 clients"), (false, "takes IPv4 clients too")]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let control = dir.path().join("control");
+        let (mut server, listener) = successor(&control, 1, Spread::Divided);
+        let Ok(all) = server.listen(at, &listen(only_ipv6)) else { return }; // No IPv6 here.
+        let first = run(server, vec![listener, all]);
+        first.open();
+        let (mut server, _) = successor(&control, 1, Spread::Divided);
+        let error = server.listen(at, &listen(!only_ipv6)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(expected), "{error}");
+        drop(server);
+        let (mut server, listener) = successor(&control, 1, Spread::Divided);
+        let all = server.listen(at, &listen(only_ipv6)).unwrap();
+        let second = run(server, vec![listener, all]);
+        first.wait().unwrap();
+        second.stop().unwrap();
+    }
 }
 
 #[test]

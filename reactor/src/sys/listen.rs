@@ -63,6 +63,24 @@ pub(crate) fn bind_beside(socket: &OwnedFd, options: &TcpOptions) -> io::Result<
     bind(address, options, share).map(OwnedFd::from)
 }
 
+/// Checks whether a socket that another process has bound takes IPv4 clients as the options say.
+/// That cannot change any more, and matters at the unspecified address only.
+pub(crate) fn check_only_ipv6(socket: &OwnedFd, options: &TcpOptions) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    let address = socket.local_addr()?.as_socket_ipv6();
+    if address.is_none_or(|address| !address.ip().is_unspecified()) {
+        return Ok(());
+    }
+    let text = match (socket.only_v6()?, options.only_ipv6) {
+        (true, false) if !cfg!(target_os = "openbsd") => "takes no IPv4 clients",
+        (false, true) => "takes IPv4 clients too",
+        _ => return Ok(()),
+    };
+    let text =
+        format!("the socket of the last process {text}, which cannot change while it is open");
+    Err(io::Error::new(io::ErrorKind::AddrInUse, text))
+}
+
 /// Listens, or changes the backlog of a socket that listens.
 pub(crate) fn set_backlog(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
     start(&SockRef::from(socket), backlog)

@@ -118,7 +118,7 @@ pub(crate) use adopt::take_inherited;
 pub(crate) use buffer::{AlignedBuffer, PAGE, to_middle_of_page};
 pub(crate) use connect::connect_at;
 pub(crate) use event::{Event, Ready};
-pub(crate) use listen::{DIVIDES, bind_beside, set_backlog};
+pub(crate) use listen::{DIVIDES, bind_beside, check_only_ipv6, set_backlog};
 pub(crate) use lookup::look_up;
 pub use metadata::{Entry, FileKind, Metadata, ReadDir};
 pub use options::{Keepalive, TcpOptions};

@@ -25,8 +25,10 @@
 //! # What may differ
 //!
 //! The options of the new process apply, including the backlog, TCP options and permissions of
-//! listeners that it has taken over. It may have different listeners: those that only the old
-//! process has are closed when that process stops.
+//! listeners that it has taken over. An option that is `None` leaves what the old process has set.
+//! Whether a listener at `::` also takes IPv4 clients cannot change: the new process fails if that
+//! would differ. It may have different listeners: those that only the old process has are closed
+//! when that process stops.
 //!
 //! It may have a different number of threads. If the kernel divides connections between sockets at
 //! one address ([`Spread::Divided`](crate::Spread::Divided)), the new process keeps all sockets of

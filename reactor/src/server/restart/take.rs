@@ -142,6 +142,9 @@ impl Offered {
         let prepare = |socket| Kernel::Os.adopt_listener(socket, &listen.tcp).map(sys::owned);
         let mut sockets: Vec<_> =
             self.sockets.into_iter().map(prepare).collect::<io::Result<_>>()?;
+        if !is_adopted {
+            sockets.iter().try_for_each(|socket| sys::check_only_ipv6(socket, &listen.tcp))?;
+        }
         while !self.address.is_unix() && !sockets.len().is_multiple_of(threads) {
             sockets.push(sys::bind_beside(&sockets[0], &listen.tcp)?);
         }
