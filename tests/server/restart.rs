@@ -173,6 +173,29 @@ fn a_server_that_has_closed_a_listener_passes_the_others() {
 }
 
 #[test]
+fn a_server_with_a_thread_that_has_closed_its_socket_passes_the_others() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let control = dir.path().join("control");
+    let (server, listener) = successor(&control, 3, Spread::Divided);
+    let address = listener.address().clone();
+    let all = listener.clone();
+    let first = Running::start(server, &listener, move |shard| {
+        let index = shard.index();
+        let teller = shard.register(Teller(index as u8));
+        let id = shard.serve(&all, teller)?;
+        assert!(index != 1 || shard.close_listener(id));
+        Ok(())
+    });
+    let (server, listener) = successor(&control, 2, Spread::Divided);
+    assert_eq!(listener.address(), &address);
+    let second = run(server, vec![listener]);
+    first.wait().unwrap();
+    assert_eq!(serving(&second), [0, 1].into());
+    second.stop().unwrap();
+}
+
+#[test]
 fn an_adopted_socket_still_listens_elsewhere_when_all_servers_have_ended() {
     let _alone = alone();
     for takes_over in [false, true] {

@@ -10,14 +10,15 @@ use crate::sys::SocketFile;
 #[derive(Clone)]
 pub(crate) struct Custody(Arc<Mutex<Sockets>>);
 
-/// The sockets of a listener: copies of their descriptors. There are none once the sockets are
-/// closed here.
+/// The sockets of a listener.
 pub(crate) struct Sockets {
     /// The file of a Unix socket. Dropped before the last copy of the socket is closed.
     pub(crate) file: Option<SocketFile>,
-    pub(crate) copies: Vec<OwnedFd>,
+    /// Copies of the descriptors. `None` once a socket is closed here.
+    pub(crate) copies: Vec<Option<OwnedFd>>,
     pub(crate) owner: Owner,
-    /// Whether they were opened elsewhere. They may be open there when they are closed here.
+    /// Whether others have them open: whoever opened them, or the service manager that stores them.
+    /// They must still listen there when they are closed here.
     pub(crate) adopted: bool,
 }
 
@@ -78,36 +79,41 @@ impl Custody {
 }
 
 /// A socket's share in the custody of its listener. Drop it before the socket is closed.
-pub(crate) struct Hold(pub(crate) Custody);
+pub(crate) struct Hold {
+    pub(crate) custody: Custody,
+    /// The index of its copy.
+    pub(crate) copy: usize,
+}
 
 impl Hold {
     /// Calls `stop` unless another process may accept the connections of the socket, which none
     /// may do from then on.
     pub(crate) fn if_ours(&self, stop: impl FnOnce()) {
-        self.0.with(|sockets| {
+        self.custody.with(|sockets| {
             // A Unix socket with a file needs no such call.
             let needs_it = sockets.file.is_none() && !sockets.adopted;
             if sockets.owner == Owner::ThisProcess && needs_it {
-                sockets.copies.clear();
+                sockets.copies[self.copy] = None;
                 stop();
             }
         });
     }
 }
 
-/// Closes the copies: a socket is about to be closed, and so are the others. If a successor is
-/// starting, the sockets belong to it from now on, whether it gets ready before this process ends
-/// or after that.
+/// Closes the copy: the socket is about to be closed. If a successor is starting and this was the
+/// last one here, the sockets belong to the successor from now on, whether it gets ready before this
+/// process ends or after that.
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.0.with(|sockets| {
-            if sockets.owner == Owner::Offered {
+        self.custody.with(|sockets| {
+            sockets.copies[self.copy] = None;
+            let is_last = sockets.copies.iter().all(Option::is_none);
+            if sockets.owner == Owner::Offered && is_last {
                 sockets.owner = Owner::AnotherProcess;
             }
             if let Some(mut file) = sockets.file.take() {
                 file.is_elsewhere = sockets.owner == Owner::AnotherProcess;
             }
-            sockets.copies.clear();
         });
     }
 }

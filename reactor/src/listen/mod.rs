@@ -162,7 +162,7 @@ pub(crate) enum Origin {
 impl Origin {
     /// Whether another process accepts the connections in the backlog.
     fn is_elsewhere(&self) -> bool {
-        matches!(self, Origin::InCustody(hold) if hold.0.is_elsewhere())
+        matches!(self, Origin::InCustody(hold) if hold.custody.is_elsewhere())
     }
 }
 

@@ -142,7 +142,7 @@ impl Estate {
         let mut descriptors = Vec::new();
         for (index, (kind, custody)) in self.listeners.iter().enumerate() {
             custody.with(|own| {
-                let sockets = own.copies.len();
+                let sockets = own.copies.iter().flatten().count();
                 match (sockets, kind) {
                     (0, Kind::Control) => return refused("this server is stopping"),
                     (0, _) => return Ok(()),
@@ -152,7 +152,7 @@ impl Estate {
                 let has_lock = lock.is_some();
                 entries.push(Entry { index, sockets, has_lock, kind: kind.clone() });
                 // Until they are sent, the server may close its own.
-                let all = own.copies.iter().map(AsFd::as_fd).chain(lock);
+                let all = own.copies.iter().flatten().map(AsFd::as_fd).chain(lock);
                 let copy = |descriptor: BorrowedFd<'_>| descriptor.try_clone_to_owned();
                 descriptors.extend(all.map(copy).collect::<io::Result<Vec<_>>>()?);
                 Ok(())

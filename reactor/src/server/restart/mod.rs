@@ -151,7 +151,7 @@ impl Restart {
 
     /// Notes a listener, and keeps copies of its sockets for a successor.
     pub(super) fn share(&mut self, opened: &mut Opened, kind: Kind) -> io::Result<()> {
-        let copy = |bound: &Bound| bound.socket.try_clone();
+        let copy = |bound: &Bound| bound.socket.try_clone().map(Some);
         let copies = opened.sockets.iter().map(copy).collect::<io::Result<_>>()?;
         let file = opened.sockets.iter_mut().find_map(|bound| match &mut bound.origin {
             Origin::Made(file) => file.take(),
@@ -160,8 +160,8 @@ impl Restart {
         let owner = opened.from.map_or(Owner::ThisProcess, |_| Owner::AnotherProcess);
         let adopted = opened.sockets.iter().any(|bound| matches!(bound.origin, Origin::Adopted));
         let custody = Custody::new(Sockets { file, copies, owner, adopted });
-        for bound in &mut opened.sockets {
-            bound.origin = Origin::InCustody(Hold(custody.clone()));
+        for (copy, bound) in opened.sockets.iter_mut().enumerate() {
+            bound.origin = Origin::InCustody(Hold { custody: custody.clone(), copy });
         }
         self.served.extend(opened.from);
         self.listeners.push((kind, custody));
