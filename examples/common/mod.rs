@@ -89,9 +89,9 @@ pub(crate) struct Server {
     pub(crate) status: status::Status,
     #[command(flatten)]
     pub(crate) tls: tls::Tls,
-    /// The application protocol of the server, for ALPN.
+    /// The application protocols of the server, for ALPN.
     #[arg(skip)]
-    pub(crate) protocol: Option<&'static str>,
+    pub(crate) protocols: &'static [&'static str],
     /// The configuration that SIGHUP reloads, besides the certificates.
     #[arg(skip)]
     pub(crate) reload: Reload,
@@ -116,7 +116,7 @@ impl Server {
             server.take_over(path)?;
         }
         let own = self.tls.self_signed(&self.bind)?;
-        let acceptor = self.tls.acceptor(own.as_ref(), self.protocol)?;
+        let acceptor = self.tls.acceptor(own.as_ref(), self.protocols)?;
         acceptor.iter().for_each(|acceptor| tls::pass_sessions_on(acceptor, &mut server));
         let given = self.connections.read(&limits)?;
         let options = |limits: &Limits| Listen {

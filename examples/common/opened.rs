@@ -111,11 +111,11 @@ impl Opened<'_> {
     /// The signals that this process handles, and the actions on them.
     fn signals(&mut self, threads: Vec<Handle<Given>>) -> io::Result<Vec<(SignalSource, Action)>> {
         let mut signals: Vec<(_, Action)> = Vec::new();
-        let (tls, protocol) = (self.options.tls.clone(), self.options.protocol);
+        let (tls, protocols) = (self.options.tls.clone(), self.options.protocols);
         let certificates = self
             .acceptor
             .clone()
-            .map(|acceptor| -> reload::Read { Box::new(move || tls.reload(&acceptor, protocol)) });
+            .map(|acceptor| -> reload::Read { Box::new(move || tls.reload(&acceptor, protocols)) });
         let limits = self.options.connections.reload(threads, &self.limits);
         let mut parts: Vec<_> = certificates.into_iter().chain(limits).collect();
         parts.append(&mut self.options.reload.lock().unwrap_or_else(PoisonError::into_inner));

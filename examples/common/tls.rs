@@ -51,11 +51,11 @@ impl Tls {
         self.tls_self_signed.then(make).transpose()
     }
 
-    /// Reads the files. `protocol` is the application protocol of the server.
+    /// Reads the files. `protocols` are the application protocols of the server.
     pub(crate) fn acceptor(
         &self,
         own: Option<&Identity>,
-        protocol: Option<&str>,
+        protocols: &[&str],
     ) -> Result<Option<Acceptor>, Failure> {
         if !self.is_on() {
             let unused = match self {
@@ -69,22 +69,18 @@ impl Tls {
             Some(own) => vec![own.clone()],
             None => self.identities()?,
         };
-        Ok(Some(Acceptor::new(self.options(identities, protocol)?)?))
+        Ok(Some(Acceptor::new(self.options(identities, protocols)?)?))
     }
 
     /// Reloads the certificates.
-    pub(crate) fn reload(
-        &self,
-        acceptor: &Acceptor,
-        protocol: Option<&str>,
-    ) -> Result<Apply, Failure> {
+    pub(crate) fn reload(&self, acceptor: &Acceptor, protocols: &[&str]) -> Result<Apply, Failure> {
         if self.tls_self_signed {
             return Ok(Box::new(|| {}));
         }
         for file in self.files() {
             reload::check(file).map_err(about(file))?;
         }
-        let options = self.options(self.identities()?, protocol)?;
+        let options = self.options(self.identities()?, protocols)?;
         // Finds out whether they can be used.
         Acceptor::new(options.clone())?;
         let acceptor = acceptor.clone();
@@ -107,13 +103,13 @@ impl Tls {
     fn options(
         &self,
         identities: Vec<Identity>,
-        protocol: Option<&str>,
+        protocols: &[&str],
     ) -> io::Result<AcceptorOptions> {
         let client_certificates = match &self.tls_client_ca {
             Some(path) => ClientCertificates::Required(read_roots(path)?),
             None => ClientCertificates::None,
         };
-        let protocols = protocol.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         Ok(AcceptorOptions {
             identities,
             client_certificates,

@@ -125,6 +125,8 @@ fn openssl_agrees_on_a_protocol_and_gets_an_end() {
         // OpenSSL says so if a close_notify has arrived.
         assert!(text.contains("closed") && !text.contains("unexpected eof"), "{text}");
     }
+    let text = s_client(&http, dir.path(), &["-alpn", "http/1.0"], b"");
+    assert!(text.contains("ALPN protocol: http/1.0"), "{text}");
     let text = s_client(&http, dir.path(), &["-alpn", "h2", "-ign_eof"], b"");
     assert!(text.contains("no application protocol"), "{text}");
 }

@@ -29,7 +29,7 @@ use super::{invalid, provider, versions};
 /// fn acceptor(certificates: &[u8], key: &[u8]) -> std::io::Result<Acceptor> {
 ///     Acceptor::new(AcceptorOptions {
 ///         identities: vec![Identity::from_pem(certificates, key)?],
-///         protocols: vec!["http/1.1".into()],
+///         protocols: vec!["http/1.1".into(), "http/1.0".into()],
 ///         plain_http: PlainHttp::Redirect,
 ///         ..AcceptorOptions::default()
 ///     })
@@ -44,8 +44,9 @@ pub struct AcceptorOptions {
     /// Whether clients must present certificates. The default is [`ClientCertificates::None`].
     pub client_certificates: ClientCertificates,
     /// The application protocols of the server (ALPN) in order of preference, such as `http/1.1`.
-    /// If the client offers only other protocols, the handshake fails. If the list is empty, which
-    /// is the default, the client's offer is ignored.
+    /// If the client offers only other protocols, the handshake fails: an HTTP server should list
+    /// `http/1.0` too, for clients that want that version. If the list is empty, which is the
+    /// default, the client's offer is ignored.
     pub protocols: Vec<Vec<u8>>,
     /// The versions of TLS. The default is 1.2 and 1.3.
     pub versions: Vec<Version>,
