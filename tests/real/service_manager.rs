@@ -2,7 +2,7 @@
 
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tempfile::{TempDir, tempdir};
 
 use crate::client::Client;
-use crate::process::{PATIENCE, Server, eventually, example, path_of};
+use crate::process::{PATIENCE, Server, eventually, example, path_of, run};
 
 /// The socket to which processes send their state.
 struct Manager {
@@ -195,6 +195,17 @@ fn the_sockets_of_a_service_manager_still_listen_when_all_servers_have_ended() {
         TcpStream::connect(address).expect("a backlog");
         socket.accept().expect("a client for the next server");
     }
+}
+
+#[test]
+fn a_socket_of_a_service_manager_that_cannot_be_served_is_named() {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let script = "exec 3<&0 </dev/null; export LISTEN_PID=$$; exec \"$0\"";
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script]).arg(path_of("hello")).stdin(OwnedFd::from(socket));
+    let outcome = run(shell.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "names"));
+    let expected = "error: socket \"names\" of the service manager: not a stream socket\n";
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(1), expected));
 }
 
 const STORED: &str = "sluicegate-stored";

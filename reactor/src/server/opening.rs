@@ -98,7 +98,9 @@ impl Server {
             }
         }
         for Inherited { name, socket } in activation::listeners()? {
-            let socket = Kernel::Os.adopt_listener(socket, &listen.tcp)?;
+            let which = format_args!("socket {name:?} of the service manager");
+            let socket =
+                Kernel::Os.adopt_listener(socket, &listen.tcp).map_err(sys::about(which))?;
             let bound =
                 Bound { origin: Origin::Adopted, socket: sys::owned(socket), backlog: None };
             let address = Kernel::Os.local_address(socket)?;
