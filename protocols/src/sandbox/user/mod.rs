@@ -46,18 +46,19 @@ impl FromStr for User {
             None => (text, None),
         };
         let group = group.map(find_group).transpose()?;
-        let found = match (unistd::User::from_name(name)?, name.parse()) {
-            (None, Ok(number)) => unistd::User::from_uid(Uid::from_raw(number))?,
+        let number = number(name);
+        let found = match (unistd::User::from_name(name)?, number) {
+            (None, Some(number)) => unistd::User::from_uid(Uid::from_raw(number))?,
             (found, _) => found,
         };
         let Some(found) = found else {
-            return match (name.parse(), group) {
-                (Ok(number), Some(gid)) => {
+            return match (number, group) {
+                (Some(number), Some(gid)) => {
                     let uid = Uid::from_raw(number);
                     Ok(User { text: text.to_owned(), uid, gid, groups: vec![gid] })
                 }
-                (Ok(_), None) => Err(unknown("user", name, "; write NUMBER:GROUP")),
-                (Err(_), _) => Err(unknown("user", name, "")),
+                (Some(_), None) => Err(unknown("user", name, "; write NUMBER:GROUP")),
+                (None, _) => Err(unknown("user", name, "")),
             };
         };
         let (uid, gid) = (found.uid, group.unwrap_or(found.gid));
@@ -67,11 +68,17 @@ impl FromStr for User {
 }
 
 fn find_group(name: &str) -> io::Result<Gid> {
-    match (Group::from_name(name)?, name.parse()) {
+    match (Group::from_name(name)?, number(name)) {
         (Some(group), _) => Ok(group.gid),
-        (None, Ok(number)) => Ok(Gid::from_raw(number)),
-        (None, Err(_)) => Err(unknown("group", name, "")),
+        (None, Some(number)) => Ok(Gid::from_raw(number)),
+        (None, None) => Err(unknown("group", name, "")),
     }
+}
+
+/// The number of a user or a group. The last one is none: `setresuid(2)` takes it for "unchanged",
+/// and the process would still be root.
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number| *number != u32::MAX)
 }
 
 fn unknown(what: &str, name: &str, advice: &str) -> io::Error {
@@ -155,6 +162,8 @@ mod tests {
         for (text, expected) in [
             ("no-such-user", r#"there is no user "no-such-user""#),
             ("root:no-such-group", r#"there is no group "no-such-group""#),
+            ("4294967295:root", r#"there is no user "4294967295""#),
+            ("root:4294967295", r#"there is no group "4294967295""#),
             ("4000000", r#"there is no user "4000000"; write NUMBER:GROUP"#),
         ] {
             let error = text.parse::<User>().unwrap_err();
