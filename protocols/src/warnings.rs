@@ -27,7 +27,8 @@ impl Warnings {
 
     /// Logs a warning at this time, or counts that it was not logged.
     pub(crate) fn warn(&mut self, now: Duration, what: impl Display) {
-        if self.at.is_some_and(|at| now - at < EVERY) {
+        // Another thread may have looked at the clock later and warned first.
+        if self.at.is_some_and(|at| now.saturating_sub(at) < EVERY) {
             self.left_out += 1;
             return;
         }
@@ -66,5 +67,18 @@ impl SharedWarnings {
     pub(crate) fn warn(&self, what: impl Display) {
         let now = self.start.elapsed();
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).warn(now, what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_was_overtaken_by_another_does_not_warn() {
+        let mut warnings = Warnings::of(module_path!());
+        warnings.warn(2 * EVERY, "first");
+        warnings.warn(EVERY, "overtaken");
+        assert_eq!((warnings.at, warnings.left_out), (Some(2 * EVERY), 1));
     }
 }
