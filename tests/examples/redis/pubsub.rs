@@ -82,11 +82,22 @@ fn a_subscriber_that_does_not_read_is_disconnected_and_costs_bounded_memory() {
     let (slow, publisher) = (h.open(), h.open());
     ask(&mut h, slow, "SUBSCRIBE a");
     h.set_room(slow, 0);
-    let publish = format!("PUBLISH a {}", "x".repeat(4000));
+    let publish = format!("PUBLISH a {}", "x".repeat(8000));
     let mut published = 0;
     while ask(&mut h, publisher, &publish) == ":1|" {
         published += 1;
     }
-    assert!((2000..2300).contains(&published), "{published} messages of 4 KB");
+    assert!((4000..4300).contains(&published), "{published} messages of 8 KB");
     assert_eq!(h.state(slow), State::Reset);
+}
+
+#[test]
+fn the_longest_messages_reach_a_subscriber_that_reads() {
+    let mut h = serve();
+    let (reader, publisher) = (h.open(), h.open());
+    ask(&mut h, reader, "SUBSCRIBE a");
+    let message = "x".repeat(16_000_000);
+    h.feed(publisher, format!("*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n$16000000\r\n{message}\r\n"));
+    assert_eq!(got(&mut h, publisher), ":1|");
+    assert_eq!(got(&mut h, reader), format!("*3|$7|message|$1|a|$16000000|{message}|"));
 }
