@@ -18,6 +18,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// a million keys.
 const MOST_ARGUMENTS: usize = 1 << 20;
 
+/// The maximum length of an inline command in bytes, as in Redis.
+const MOST_INLINE: usize = 64 << 10;
+
 /// How many bytes of the name of an unknown command are repeated to the client.
 const MOST_NAME: usize = 128;
 
@@ -87,7 +90,11 @@ impl<'a, 'c> Call<'a, 'c> {
 
 impl Redis {
     pub(crate) fn create() -> Commands<Redis> {
-        let limits = CommandLimits { arguments: MOST_ARGUMENTS, ..CommandLimits::default() };
+        let limits = CommandLimits {
+            arguments: MOST_ARGUMENTS,
+            inline: MOST_INLINE,
+            ..CommandLimits::default()
+        };
         Commands::with(Redis::default(), limits)
     }
 
@@ -98,6 +105,7 @@ impl Redis {
             send_high: output_buffer,
             // The bytes are limited, however many values they belong to.
             send_segments: usize::MAX,
+            max_unread: MOST_INLINE + b"\r\n".len(),
             // Subscribers are silent, and clients keep connections in reserve.
             idle: None,
             ..Limits::default()

@@ -125,6 +125,17 @@ fn a_command_may_have_a_million_arguments() {
 }
 
 #[test]
+fn an_inline_command_may_be_as_long_as_in_redis() {
+    let mut h = serve();
+    let client = h.open();
+    let text = "x".repeat((64 << 10) - "ECHO ".len());
+    h.feed(client, format!("ECHO {text}"));
+    assert_eq!(ask(&mut h, client, ""), format!("${}|{text}|", text.len()));
+    let refused = ask(&mut h, client, &format!("ECHO x{text}"));
+    assert_eq!(refused, "-ERR Protocol error: too big inline request|");
+}
+
+#[test]
 fn an_unknown_name_is_repeated_in_part_only() {
     let reply = format!("-ERR unknown command '{}'|", "x".repeat(128));
     says(&[(&"x".repeat(5000), &reply)]);
