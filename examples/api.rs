@@ -63,10 +63,15 @@ impl Service for Api {
                 }
             }),
             (Method::Get | Method::Head, "/upstream") => self.origin.answer(reply),
-            (Method::Get, "/events") => reply
-                .header("Content-Type", "text/event-stream")
-                .header("Cache-Control", "no-store")
-                .stream(|stream, _| self.subscribers.push(stream)),
+            (method @ (Method::Get | Method::Head), "/events") => {
+                let reply = reply.header("Content-Type", "text/event-stream");
+                let reply = reply.header("Cache-Control", "no-store");
+                // A response to HEAD is complete with its head.
+                if method == Method::Head {
+                    return reply.send_head();
+                }
+                reply.stream(|stream, _| self.subscribers.push(stream))
+            }
             (Method::Put, path)
                 if let (Some(uploads), Some(name)) =
                     (&self.uploads, path.strip_prefix("/upload/")) =>

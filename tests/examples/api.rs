@@ -154,7 +154,7 @@ fn without_a_directory_for_uploads_there_are_none() {
 #[test]
 fn a_response_without_its_body_can_be_asked_for() {
     let head = |target: &str| answer(&get(target).replacen("GET", "HEAD", 1));
-    for target in ["/search?q=a", "/slow"] {
+    for target in ["/search?q=a", "/slow", "/events"] {
         assert_eq!(head(target), ("HTTP/1.1 200 OK".to_owned(), String::new()), "{target}");
     }
     assert_eq!(head("/upstream").0, "HTTP/1.1 502 Bad Gateway");
