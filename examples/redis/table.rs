@@ -134,7 +134,7 @@ fn command(_: &mut Redis, call: &mut Call<'_, '_>) {
         for entry in entries {
             match entry {
                 Some(entry) => entry.describe(&mut reply),
-                None => _ = reply.null_array(),
+                None => _ = reply.null(),
             }
         }
     } else if part.eq_ignore_ascii_case(b"DOCS") {

@@ -97,7 +97,7 @@ fn the_server_describes_itself_and_its_commands() {
         "*2|$3|get|*4|$7|summary|$16|Returns a value.|$5|group|$6|string|"
     );
     let described = ask(&mut h, client, "COMMAND INFO nothing mset");
-    assert!(described.starts_with("*2|*-1|*10|$4|mset|:-3|"), "{described}");
+    assert!(described.starts_with("*2|$-1|*10|$4|mset|:-3|"), "{described}");
 }
 
 #[test]
