@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sluicegate_reactor::MailboxLimits;
 
-use super::Chat;
 use super::example::hub::HELP;
 use super::example::outbox::MISSED;
+use super::{Chat, LINE};
 
 /// Fewer lines than a member can say at once.
 const LINES: usize = 19;
@@ -22,6 +22,16 @@ fn a_thousand_members_who_ask_in_the_same_moment_are_all_answered() {
             assert!(h.sent(member) == answers, "member {number}");
         }
     });
+}
+
+#[test]
+fn lines_that_are_not_text_are_not_longer_for_those_who_read() {
+    let (mut chat, members) = Chat::with(3);
+    let line = [&[0xff; LINE][..], b"\n"].concat();
+    chat.h.at_once(|h| members[1..].iter().for_each(|member| h.feed(*member, line.repeat(LINES))));
+    let heard = chat.hears(members[0]);
+    assert_eq!(heard.matches(&format!(": {}\n", "?".repeat(LINE))).count(), 2 * LINES);
+    assert!(!heard.contains(MISSED), "{heard}");
 }
 
 #[test]
