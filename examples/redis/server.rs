@@ -45,6 +45,8 @@ pub(crate) struct Session {
     pub(crate) id: u64,
     pub(crate) version: Version,
     pub(crate) subscribed: Subscribed,
+    /// When the last command arrived.
+    last: Duration,
 }
 
 /// A command that is running.
@@ -152,20 +154,27 @@ impl CommandHandler for Redis {
 
     fn on_command(&mut self, cx: &mut Context<'_>, session: &mut Session, command: Command<'_>) {
         self.commands += 1;
+        session.last = cx.now();
         self.run(&mut Call { cx, session, command });
     }
 
-    fn on_timeout(&mut self, cx: &mut Context<'_>, _: &mut Session, which: Timeout) {
+    fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Session, which: Timeout) {
         if which != Timeout::WriteStall {
             return cx.close();
         }
         let (pending, limits) = (cx.pending(), cx.limits());
-        let stopped = if pending >= limits.send_high as u64 {
+        let time = limits.write_stall.unwrap_or_default();
+        let is_full = pending >= limits.send_high as u64;
+        if !is_full && cx.now().saturating_sub(session.last) < time {
+            // Its commands still arrive: it will read once it has sent the whole pipeline.
+            return;
+        }
+        let stopped = if is_full {
             ", so that --client-output-buffer-limit keeps it from sending more"
         } else {
             ""
         };
-        let time = limits.write_stall.unwrap_or_default().as_secs();
+        let time = time.as_secs();
         log::warn!(
             "{}: disconnected: the client has read nothing for {time} s, and {pending} bytes of \
              replies wait for it{stopped}",

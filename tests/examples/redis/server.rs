@@ -194,3 +194,16 @@ fn a_client_that_never_reads_is_disconnected_and_the_log_says_why() {
         assert!(logged[0].contains(start) && logged[0].ends_with(end), "{logged:?}");
     }
 }
+
+#[test]
+fn a_client_that_still_sends_its_pipeline_is_not_disconnected() {
+    let mut h = serve();
+    let client = pipelining(&mut h, 1);
+    for _ in 0..10 {
+        h.advance(Duration::from_secs(20));
+        h.feed(client, "PING\r\n");
+        assert_eq!(h.state(client), State::Open);
+    }
+    h.advance(Duration::from_secs(120));
+    assert_eq!(h.state(client), State::Reset);
+}
