@@ -253,6 +253,7 @@ impl Cache {
                 let expires = self.store.expiry(exptime);
                 self.store.set_expiry(index, expires);
                 self.store.bump(index);
+                self.store.get_mut(index).fetched = true;
                 self.reply.push("TOUCHED\r\n");
             }
             None => {

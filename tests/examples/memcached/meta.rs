@@ -24,6 +24,8 @@ fn row_08_mg_can_leave_an_item_as_it_was() {
         ("mg a u h l t\n", "HD h0 l0 t100\n"),
         ("mg a h\n", "HD h0\n"),
         ("mg a u h\n", "HD h1\n"),
+        ("ms a 2\nhi\ntouch a 100\n", "HD\nTOUCHED\n"),
+        ("mg a u h\n", "HD h1\n"),
     ]);
     let mut h = cache();
     let client = h.open();
