@@ -174,17 +174,17 @@ impl Cache {
             _ => self.compare(found, cas),
         };
         allowed?;
-        let stored = match (mode, found) {
-            (_, None) => self.store.insert(blob),
-            (Mode::Append | Mode::Prepend, Some(index)) => {
-                let joined = self.join(index, &blob, mode)?;
-                self.store.replace(index, joined).map(|()| index)
+        let stored = match found {
+            None => self.store.insert(blob),
+            Some(index) => {
+                let joins = matches!(mode, Mode::Append | Mode::Prepend);
+                let blob = if joins { self.join(index, &blob, mode)? } else { blob };
+                self.store.replace(index, blob).map(|()| {
+                    let slot = self.store.get_mut(index);
+                    (slot.fetched, slot.stale, slot.won) = (false, false, false);
+                    index
+                })
             }
-            (_, Some(index)) => self.store.replace(index, blob).map(|()| {
-                let slot = self.store.get_mut(index);
-                (slot.fetched, slot.stale, slot.won) = (false, false, false);
-                index
-            }),
         };
         let index = stored.inspect_err(|_| {
             self.counters.store_no_memory += 1;

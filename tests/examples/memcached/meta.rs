@@ -57,6 +57,8 @@ fn row_08_one_client_wins_the_right_to_store_what_is_missing() {
         ("mg a v R100\n", "VA 2\nmu\n"),
         ("mg a v R130\n", "VA 2 W\nmu\n"),
         ("mg a v R130\n", "VA 2 Z\nmu\n"),
+        ("append a 0 0 1\n!\n", "STORED\n"),
+        ("mg a v R130\n", "VA 3 W\nmu!\n"),
         ("mg b N0 E987 c q\n", "HD c987 W\n"),
         ("mg b c E5\n", "HD c987 Z\n"),
     ]);
@@ -127,6 +129,8 @@ fn row_08_an_older_version_is_stored_as_stale() {
         ("mg a t v c\n", "VA 1 t30 c3 X Z\nf\n"),
         ("ms a 1 T90 C3\ng\n", "HD\n"),
         ("mg a t v\n", "VA 1 t90\ng\n"),
+        ("md a I\nappend a 0 0 1\nh\n", "HD\nSTORED\n"),
+        ("mg a h v\n", "VA 2 h0\ngh\n"),
     ]);
 }
 
