@@ -170,7 +170,10 @@ impl Cache {
                 self.store.bump(index);
                 Err(NotStored::Condition)
             }
-            (Mode::Replace | Mode::Append | Mode::Prepend, None) => Err(NotStored::Condition),
+            // As in memcached, what adds an item compares nothing.
+            (Mode::Add, None) => Ok(()),
+            (Mode::Append | Mode::Prepend, None) => Err(NotStored::Condition),
+            (Mode::Replace, None) if cas.is_none() => Err(NotStored::Condition),
             _ => self.compare(found, cas),
         };
         allowed?;

@@ -96,14 +96,15 @@ impl Cache {
         if matches!(mode, Mode::Append | Mode::Prepend) {
             ttl = None;
             if let (None, Some(vivify)) = (found, flags.vivify) {
-                mode = Mode::Set;
+                mode = Mode::Add;
                 ttl = Some(vivify);
             }
         }
         // An older version than that of the item may replace it, but is stale at once.
-        let older = found.map(|index| self.store.get(index)).filter(|slot| {
-            flags.has(b'I') && flags.compare.is_some_and(|compare| compare < slot.cas)
-        });
+        let invalidates = flags.has(b'I') && matches!(mode, Mode::Set | Mode::Replace);
+        let older = found
+            .map(|index| self.store.get(index))
+            .filter(|slot| invalidates && flags.compare.is_some_and(|compare| compare < slot.cas));
         let kept = older.map(|slot| (slot.won, slot.cas));
         let compare = kept.map_or(flags.compare, |(_, cas)| Some(cas));
         match self.store_item(found, blob, mode, compare) {

@@ -95,6 +95,12 @@ fn row_08_ms_compares_and_sets_cas_numbers() {
         ("ms a 2 c C1 E4000\nhu\n", "HD c4000\n"),
         ("mg a c v\n", "VA 2 c4000\nhu\n"),
         ("ms a 2 q\nhi\nms a 2 q C7\nhi\n", "EX\n"),
+        ("ms a 2 E50\nhi\n", "HD\n"),
+        ("ms a 1 MA I C49\n!\nms a 1 MP I C49\n!\n", "EX\nEX\n"),
+        ("ms a 1 MA C50\n!\nmg a v\n", "HD\nVA 3\nhi!\n"),
+        ("ms b 2 MR C1\nho\n", "NF\n"),
+        ("ms b 2 ME C1\nho\nms b 2 ME C1\nho\n", "HD\nNS\n"),
+        ("ms c 2 MA C1 N30\nhu\nmg c v t\n", "HD\nVA 2 t30\nhu\n"),
     ]);
 }
 
