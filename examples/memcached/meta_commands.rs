@@ -189,14 +189,16 @@ impl Cache {
         };
         self.renumber(index, flags.new_cas);
         let facts = self.facts(index);
-        if flags.has(b'v') {
-            let size = self.store.get(index).blob.value().len();
-            self.answer_with_size(meta, size, facts);
-            self.reply.push("\r\n");
-            self.reply.push_value(&self.store.get(index).blob);
-        } else if !flags.has(b'q') {
-            self.answer(meta, "HD", facts);
+        if flags.has(b'q') {
+            return;
         }
+        if !flags.has(b'v') {
+            return self.answer(meta, "HD", facts);
+        }
+        let size = self.store.get(index).blob.value().len();
+        self.answer_with_size(meta, size, facts);
+        self.reply.push("\r\n");
+        self.reply.push_value(&self.store.get(index).blob);
     }
 
     fn meta_debug(&mut self, meta: &Meta<'_>) {

@@ -153,6 +153,7 @@ fn row_08_ma_changes_numbers() {
         ("ma n M+ v E77 c\n", "VA 1 c77\n1\n"),
         ("ma n C9 v c\n", "EX\n"),
         ("ma n C77 q\n", ""),
+        ("ma n q v\nma m q v N0\nmn\n", "MN\n"),
         ("ma n Mx\n", "CLIENT_ERROR invalid mode for ma M token\n"),
         ("ma n D-1\n", "CLIENT_ERROR bad token in command line format\n"),
         ("set n 0 0 1\nq\n", "STORED\n"),
