@@ -71,7 +71,7 @@ impl Cache {
             true => self.answer_with_size(meta, size, facts),
             false => self.start(meta, "HD", facts),
         }
-        for (flag, is_set) in [(" W", won), (" X", stale), (" Z", was_won && !won)] {
+        for (flag, is_set) in [(" Z", was_won && !won), (" X", stale), (" W", won)] {
             if is_set {
                 self.reply.push(flag);
             }

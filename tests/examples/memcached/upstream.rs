@@ -162,6 +162,6 @@ fn row_08_metaget_arithmetic_with_cas() {
         ("ma maE c v E8765\n", "VA 1 c8765\n7\n"),
         ("ms k 2 E1234\nmE\n", "HD\n"),
         ("md k C1234 E5678 I\n", "HD\n"),
-        ("mg k c\n", "HD c5678 W X\n"),
+        ("mg k c\n", "HD c5678 X W\n"),
     ]);
 }
