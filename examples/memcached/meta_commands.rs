@@ -15,6 +15,8 @@ struct Facts {
     fetched: bool,
     used: u32,
     expires: u32,
+    /// Whether the command has created the item because it was missing.
+    created: bool,
 }
 
 impl Cache {
@@ -35,35 +37,31 @@ impl Cache {
         let flags = &meta.flags;
         self.counters.cmd_get += 1;
         let found = self.store.find(meta.key());
-        let mut won = false;
-        let index = match (found, flags.vivify) {
-            (Some(index), _) => index,
-            (None, None) => {
-                self.counters.get_misses += 1;
-                if !flags.has(b'q') {
-                    self.answer(meta, "EN", Facts::default());
-                }
-                return;
+        let created = found.is_none();
+        let index = match found {
+            Some(index) => {
+                self.counters.get_hits += 1;
+                index
             }
-            (None, Some(ttl)) => {
+            None => {
                 self.counters.get_misses += 1;
+                if flags.vivify.is_none() {
+                    if !flags.has(b'q') {
+                        self.answer(meta, "EN", Facts::default());
+                    }
+                    return;
+                }
                 let Ok(index) = self.store.insert(Blob::copied(meta.key(), 0, &[END])) else {
                     return self.reply.push(NO_MEMORY);
                 };
-                self.expire(index, Some(ttl));
                 self.renumber(index, flags.new_cas);
-                won = true;
                 index
             }
         };
-        self.counters.get_hits += u64::from(found.is_some());
-        let facts = self.facts(index);
-        self.expire(index, flags.ttl);
+        let facts = Facts { created, ..self.facts(index) };
+        let ends_soon = self.set_times(meta, index, created);
         let slot = self.store.get(index);
-        let left = i64::from(facts.expires) - i64::from(self.store.now());
-        let ends_soon =
-            facts.expires != NEVER && flags.recache.is_some_and(|recache| left < recache);
-        won |= (slot.stale || ends_soon) && !slot.won;
+        let won = created || (slot.stale || ends_soon) && !slot.won;
         let (stale, was_won) = (slot.stale, slot.won);
         let shows_value = flags.has(b'v') && flags.compare != Some(slot.cas);
         let size = slot.blob.value().len();
@@ -71,7 +69,7 @@ impl Cache {
             true => self.answer_with_size(meta, size, facts),
             false => self.start(meta, "HD", facts),
         }
-        for (flag, is_set) in [(" Z", was_won && !won), (" X", stale), (" W", won)] {
+        for (flag, is_set) in [(" Z", was_won), (" X", stale), (" W", won)] {
             if is_set {
                 self.reply.push(flag);
             }
@@ -167,28 +165,25 @@ impl Cache {
         if cas.is_some() && flags.compare.is_some_and(|compare| cas != Some(compare)) {
             return self.answer(meta, "EX", Facts::default());
         }
-        let index = match (self.change_number(found, flags.delta, flags.decrement), found) {
-            (Ok(_), Some(index)) => {
-                self.expire(index, flags.ttl);
-                index
-            }
+        let changed = self.change_number(found, flags.delta, flags.decrement);
+        let created = found.is_none();
+        let index = match (changed, found) {
+            (Ok(_), Some(index)) => index,
             (Err(NoNumber::NotNumeric), _) => return self.reply.push(NOT_NUMERIC),
             (Err(NoNumber::NoMemory), _) => return self.reply.push(NO_MEMORY),
+            _ if flags.vivify.is_none() => return self.answer(meta, "NF", Facts::default()),
             _ => {
-                let Some(ttl) = flags.vivify else {
-                    return self.answer(meta, "NF", Facts::default());
-                };
                 let number = flags.initial.to_string();
                 let blob = Blob::copied(meta.key(), 0, &[number.as_bytes(), END]);
                 let Ok(index) = self.store.insert(blob) else {
                     return self.reply.push(NO_MEMORY);
                 };
-                self.expire(index, Some(ttl));
                 index
             }
         };
         self.renumber(index, flags.new_cas);
-        let facts = self.facts(index);
+        let facts = Facts { created, ..self.facts(index) };
+        self.set_times(meta, index, created);
         if flags.has(b'q') {
             return;
         }
@@ -218,7 +213,29 @@ impl Cache {
     fn facts(&self, index: u32) -> Facts {
         let slot = self.store.get(index);
         let Slot { cas, fetched, used, expires, .. } = *slot;
-        Facts { index: Some(index), cas, fetched, used, expires }
+        Facts { index: Some(index), cas, fetched, used, expires, created: false }
+    }
+
+    /// Sets when an item expires as the flags say, the last one of them for good. Returns whether
+    /// it is to be renewed because it would expire soon: `R` sees the time that the flags before it
+    /// have set.
+    fn set_times(&mut self, meta: &Meta<'_>, index: u32, created: bool) -> bool {
+        let flags = &meta.flags;
+        let mut ends_soon = false;
+        for word in flags.words.clone() {
+            match word[0] {
+                b'T' => self.expire(index, flags.ttl),
+                b'N' if created => self.expire(index, flags.vivify),
+                b'R' => ends_soon = self.ends_within(index, flags.recache.unwrap_or(0)),
+                _ => {}
+            }
+        }
+        ends_soon
+    }
+
+    fn ends_within(&self, index: u32, seconds: i64) -> bool {
+        let (now, expires) = (self.store.now(), self.store.get(index).expires);
+        expires != NEVER && i64::from(expires) - i64::from(now) < seconds
     }
 
     fn expire(&mut self, index: u32, exptime: Option<i64>) {
@@ -249,9 +266,14 @@ impl Cache {
     fn start(&mut self, meta: &Meta<'_>, code: &str, mut facts: Facts) {
         self.reply.push(code);
         for word in meta.flags.words.clone() {
-            if let (b'T', Some(index)) = (word[0], facts.index) {
+            let time = match word[0] {
+                b'T' => meta.flags.ttl,
+                b'N' if facts.created => meta.flags.vivify,
+                _ => None,
+            };
+            if let Some(time) = time {
                 // What follows is about the new time.
-                facts.expires = self.store.get(index).expires;
+                facts.expires = self.store.expiry(time);
             }
             self.add_flag(meta, word, facts);
         }

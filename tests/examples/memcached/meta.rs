@@ -65,6 +65,24 @@ fn row_08_one_client_wins_the_right_to_store_what_is_missing() {
 }
 
 #[test]
+fn row_11_the_last_of_the_flags_that_set_a_time_sets_it() {
+    talk(&[
+        ("mg a T300 N30\nmg a t\n", "HD W\nHD t30 Z\n"),
+        ("mg b N30 T300\nmg b t\n", "HD W\nHD t300 Z\n"),
+        ("mg c t T300 N30 q\nmg c T300 N30 t\n", "HD t-1 W\nHD t300 Z\n"),
+        ("mg d N-1\nmg d\n", "HD W\nEN\n"),
+        ("ma n t T300 t2\n", "CLIENT_ERROR duplicate flag\n"),
+        ("ma n t N30 T300\nmg n t\n", "HD t-1\nHD t300\n"),
+        ("ma n t T90\nma n t\n", "HD t300\nHD t90\n"),
+        ("ma m T300 N30\nmg m t\n", "HD\nHD t30\n"),
+    ]);
+    talk(&[
+        ("set a 0 20 1\n1\nmg a T300 R30\n", "STORED\nHD\n"),
+        ("set a 0 20 1\n1\nmg a R30 T300\n", "STORED\nHD W\n"),
+    ]);
+}
+
+#[test]
 fn row_08_ms_has_the_modes_of_the_storage_commands() {
     talk(&[
         ("ms a 2 MR\nhi\n", "NS\n"),
