@@ -5,8 +5,11 @@ use std::net::TcpStream;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
+use std::time::Duration;
 
-use sluicegate_reactor::{Context, Handler, Input, Listen, Spread};
+use sluicegate_reactor::{
+    ConnId, Context, Handle, Handler, Input, Listen, Receive, Sessions, Spread, mailbox,
+};
 
 use super::{ANY_PORT, PATIENCE, Running, Teller, alone, byte, has_ended, threads};
 
@@ -191,6 +194,71 @@ fn a_server_that_was_stopped_before_it_runs_ends_at_once() {
         server.stopper().stop().unwrap();
         server.run(|_| Ok(())).unwrap();
     }
+}
+
+/// Asks the other thread for the answer to each byte. Says when the server stops, and goes on.
+struct Asker {
+    other: Handle<Note>,
+}
+
+enum Note {
+    Question(ConnId),
+    Answer(ConnId),
+}
+
+impl Handler for Asker {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        for _ in input.take() {
+            if self.other.post(Note::Question(cx.id())).is_err() {
+                cx.abort();
+            }
+        }
+    }
+
+    fn on_stop(&mut self, cx: &mut Context<'_>, (): &mut ()) {
+        cx.send("s");
+    }
+}
+
+impl Receive<Note> for Asker {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, note: Note) {
+        match note {
+            Note::Question(client) => _ = self.other.post(Note::Answer(client)),
+            Note::Answer(client) => _ = cx.peer(client).send("!"),
+        }
+    }
+}
+
+#[test]
+fn a_thread_without_connections_answers_the_other_one_until_that_has_none_either() {
+    let _alone = alone();
+    let mut server = threads(2, Spread::Passed);
+    let listener = server.listen(ANY_PORT, &Listen::default()).unwrap();
+    let (handles, mailboxes): (Vec<_>, Vec<_>) = [(); 2].map(|()| mailbox()).into_iter().unzip();
+    let mailboxes = Mutex::new(mailboxes.into_iter().map(Some).collect::<Vec<_>>());
+    let served = listener.clone();
+    let server = Running::start(server, &listener, move |shard| {
+        let (own, other) = (shard.index(), 1 - shard.index());
+        let asker = shard.register(Asker { other: handles[other].clone() });
+        let mailbox = mailboxes.lock().unwrap()[own].take();
+        shard.attach(mailbox.expect("a thread starts once"), asker);
+        // So that the server cannot end because the grace period is over.
+        shard.set_drain(Duration::from_secs(3600));
+        shard.serve(&served, asker).map(drop)
+    });
+    let mut client = server.connect();
+    server.stopper.stop().unwrap();
+    assert_eq!(byte(&mut client), b's');
+    for _ in 0..100 {
+        client.write_all(b"?").unwrap();
+        assert_eq!(byte(&mut client), b'!');
+    }
+    drop(client);
+    server.wait().unwrap();
 }
 
 #[test]

@@ -265,7 +265,8 @@ impl Server {
     /// `make` is called once on each thread with a [`Shard`], the thread's reactor. It must
     /// register the thread's handlers and [serve](Shard::serve) every listener. The calling thread
     /// is the first thread; the others are named `reactor-1` and so on. When one thread is asked to
-    /// stop, all threads stop.
+    /// stop, all threads stop. A thread without connections keeps handling messages and timers until
+    /// no thread has connections.
     ///
     /// # Errors
     /// If a thread cannot be started, if `make` fails or does not serve a listener, if a reactor

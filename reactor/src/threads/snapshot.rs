@@ -315,6 +315,7 @@ mod tests {
             .unwrap();
         let own = own.into_inner().unwrap().expect("a reader");
         let turns = |reader: &LedgerReader| reader.snapshot(NEVER).expect("an answer").total.turns;
-        assert_eq!((turns(&own), turns(&all)), (1, 2));
+        let (own, all) = (turns(&own), turns(&all));
+        assert!((1..all).contains(&own), "{own} turns of {all}");
     }
 }

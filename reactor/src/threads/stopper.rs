@@ -1,7 +1,7 @@
 //! Stopping a reactor, or all reactors of a server, from any thread.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ struct StopRequest {
     delay: Duration,
     /// The waker of each reactor, set when the reactor is created.
     wakers: Box<[OnceLock<Waker>]>,
+    /// How many reactors exist and have not drained.
+    undrained: AtomicUsize,
 }
 
 impl Stopper {
@@ -34,6 +36,7 @@ impl Stopper {
             announced: AtomicBool::new(false),
             delay,
             wakers: (0..reactors).map(|_| OnceLock::new()).collect(),
+            undrained: AtomicUsize::new(0),
         }))
     }
 
@@ -42,6 +45,7 @@ impl Stopper {
     pub(crate) fn add(&self, index: usize, waker: Waker) {
         let new = self.0.wakers[index].set(waker).is_ok();
         debug_assert!(new, "a reactor is made once");
+        self.0.undrained.fetch_add(1, Ordering::SeqCst);
         // Either the reactor sees that it was asked, or whoever asks sees the waker.
         fence(Ordering::SeqCst);
     }
@@ -58,6 +62,22 @@ impl Stopper {
     pub fn stop(&self) -> io::Result<()> {
         self.0.asked.store(true, Ordering::SeqCst);
         self.wake()
+    }
+
+    /// Notes that a reactor which stops has lost its last connection, or has opened one again. Wakes
+    /// all once none has any.
+    pub(crate) fn note_drained(&self, is_drained: bool) {
+        if !is_drained {
+            self.0.undrained.fetch_add(1, Ordering::SeqCst);
+        } else if self.0.undrained.fetch_sub(1, Ordering::SeqCst) == 1 {
+            // A waker that exists does not refuse.
+            let _ = self.wake();
+        }
+    }
+
+    /// Whether all reactors that exist have drained.
+    pub(crate) fn are_drained(&self) -> bool {
+        self.0.undrained.load(Ordering::SeqCst) == 0
     }
 
     /// Whether the reactors were asked to stop, or a signal has announced that they will stop. If

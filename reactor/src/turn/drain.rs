@@ -10,9 +10,11 @@
 //!    delivered;
 //! 3. calls [`Handler::on_stop`](crate::Handler::on_stop) once for every session; a connection that
 //!    is still [being established](crate::Turn::connect) gets it once it is ready;
-//! 4. keeps turning until no connection is left. All callbacks continue, including those for
-//!    deadlines, lingering closes and messages. Connections that start now get no `on_stop`; the
-//!    handler that opens them can check [`Turn::is_stopping`](crate::Turn::is_stopping);
+//! 4. keeps turning until no connection is left. In a [`Server`](crate::Server), it waits until no
+//!    thread has one: a handler may need an answer from a thread without connections. All callbacks
+//!    continue, including those for deadlines, timers, lingering closes and messages. New
+//!    connections get no `on_stop`, and delay the end of all threads: a handler that opens
+//!    connections should check [`Turn::is_stopping`](crate::Turn::is_stopping);
 //! 5. when the [grace period](crate::Reactor::set_drain) ends, closes the remaining connections
 //!    with [`Reason::Stopped`] and logs how many it cut off.
 
@@ -123,8 +125,18 @@ impl Reactor {
     /// Ends the drain when no connection is left or the grace period is over.
     pub(crate) fn end_drain(&mut self) {
         let Lifecycle::Draining { until } = self.turn.core.lifecycle else { return };
-        if self.turn.connections() == 0 || self.turn.core.now >= until {
+        self.note_drained(self.turn.connections() == 0);
+        let others_are_drained = self.stopper.as_ref().is_none_or(Stopper::are_drained);
+        if self.is_drained && others_are_drained || self.turn.core.now >= until {
             self.close_all();
+        }
+    }
+
+    /// Tells the other threads of a server when this one has no connections any more.
+    fn note_drained(&mut self, is_drained: bool) {
+        if self.is_drained != is_drained {
+            self.is_drained = is_drained;
+            self.stopper.iter().for_each(|stopper| stopper.note_drained(is_drained));
         }
     }
 
@@ -143,6 +155,7 @@ impl Reactor {
             close_socket(&mut self.turn.core, index);
         }
         self.free();
+        self.note_drained(true);
         self.turn.core.owed.clear();
         self.turn.core.later.clear();
         self.turn.timers.clear();

@@ -75,6 +75,8 @@ pub struct Reactor {
     pub(crate) stopper: Option<Stopper>,
     /// How long connections may take to end once the reactor was asked to stop.
     pub(super) grace: Duration,
+    /// Whether the stopper knows that no connections are left.
+    pub(super) is_drained: bool,
     /// Called when the drain begins.
     pub(crate) on_drain: Option<Box<dyn FnOnce()>>,
     /// Once another thread has asked for a reader.
@@ -133,6 +135,7 @@ impl Reactor {
             expired: VecDeque::new(),
             stopper,
             grace: GRACE,
+            is_drained: false,
             on_drain: None,
             shared_ledger: None,
         };
