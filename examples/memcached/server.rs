@@ -23,8 +23,6 @@ pub(crate) const MAX_LINE: usize = 1 << 20;
 pub(crate) const MOST_WAITING: usize = 64;
 /// How much text of a `get` is collected before it is sent.
 const CHUNK: usize = 16 << 10;
-/// How long a connection that closes may still wait for other reactors, which may be gone.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// The longest line of any other command. A connection keeps that of a storage command, and those
 /// for keys of other reactors wait in memory.
@@ -387,9 +385,6 @@ impl LineHandler for Memcached {
 
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Session) {
         session.closes = true;
-        if !session.waiting.is_empty() {
-            cx.set_deadline(Some(LAST_ANSWERS));
-        }
         self.settle(cx, session);
     }
 }

@@ -134,6 +134,29 @@ fn row_08_a_long_pipeline_over_two_threads_is_answered_in_order() {
 }
 
 #[test]
+fn row_08_a_get_over_two_threads_is_answered_whole_although_the_server_stops() {
+    let mut server = start(&["-t", "2"]);
+    let mut stream = server.connect();
+    // More than the buffers of both ends hold.
+    let (value, keys) = ("v".repeat(100_000), 0..200);
+    let mut expected = String::new();
+    for key in keys.clone() {
+        write!(stream, "set {key} 0 0 100000 noreply\r\n{value}\r\n").expect("a reader");
+        expected += &format!("VALUE {key} 0 100000\r\n{value}\r\n");
+    }
+    expected += "END\r\n";
+    let keys: Vec<_> = keys.map(|key| key.to_string()).collect();
+    write!(stream, "get {}\r\n", keys.join(" ")).expect("a reader");
+    let mut received = vec![0; 1000];
+    stream.read_exact(&mut received).expect("some of it");
+    server.signal("TERM");
+    stream.read_to_end(&mut received).expect("an end behind the response");
+    assert!(received == expected.as_bytes(), "{} bytes", received.len());
+    drop(stream);
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
 fn row_12_sizes_that_make_no_sense_are_refused() {
     for (option, value) in [("-I", "1000"), ("-I", "256M"), ("-m", "0"), ("-t", "0")] {
         let outcome = run(example("memcached").args(["--port", "0", option, value]));

@@ -2,7 +2,7 @@
 
 use sluicegate_reactor::{Context, Handle, Handler, Input, Mailbox, Reactor, Receive, Sessions};
 
-use super::example::peers::{Batch, MAX_REQUESTS, Message};
+use super::example::peers::{Answer, Batch, MAX_REQUESTS, Message};
 use super::example::server::MOST_WAITING;
 use super::example::{BATCHES_PER_TURN, mailbox};
 use super::*;
@@ -180,4 +180,28 @@ fn row_12_connections_are_served_between_the_batches_of_another_part() {
     h.turn();
     assert_eq!(h.ledger().messages, BATCHES_PER_TURN as u64);
     h.run();
+}
+
+#[test]
+fn row_08_a_server_that_stops_waits_for_the_answers_of_another_part() {
+    let (mut own, mut busy) = (None, None);
+    let mut h = first_of_two(|reactor, mailbox, handles| {
+        let other = reactor.register(Busy(Vec::new()));
+        reactor.attach(mailbox, other);
+        (own, busy) = (Some(handles[0].clone()), Some(other));
+    });
+    let client = h.open();
+    h.feed(client, crlf("get a b c d e f g h\n"));
+    h.stop();
+    h.advance(TICK * 10);
+    assert_eq!((h.state(client), plain(h.sent(client))), (State::Open, String::new()));
+    let batches = h.reactor().handler(busy.expect("a second part")).0.drain(..);
+    let requests = batches.flat_map(|batch| batch.requests);
+    let answer = |to| Answer { to, text: 0..0, value: None, counters: None };
+    let answers: Vec<_> = requests.map(|request| answer(request.to)).collect();
+    assert!(!answers.is_empty());
+    let batch = Batch { from: 1, answers, ..Batch::default() };
+    assert!(own.expect("a handle").post(Message::Batch(batch)).is_ok());
+    h.run();
+    assert_eq!((h.state(client), plain(h.sent(client))), (State::Shut, "END\n".to_owned()));
 }
