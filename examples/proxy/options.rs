@@ -83,7 +83,8 @@ pub(crate) struct Forwarded {
     #[arg(long, value_name = "FILE")]
     pub(crate) to_file: Option<PathBuf>,
     /// Target of HTTP requests: HOST:PORT, unix:PATH, or https://HOST[:PORT] for TLS. May be
-    /// repeated.
+    /// repeated. If it is silent for --idle-timeout, the client gets 504, or a reset within a
+    /// response.
     #[arg(long, value_name = "TARGET", value_delimiter = ',')]
     #[arg(value_parser = ProxyTarget::of_requests)]
     pub(crate) http: Vec<ProxyTarget>,
@@ -231,9 +232,9 @@ impl Options {
             headers: 256,
             ..ClientOptions::default()
         };
-        if let Some(idle) = client.connect.limits.idle {
-            (client.response_timeout, client.body_timeout) = (idle, idle);
-        }
+        // With `--idle-timeout never`, the deadlines of the client would be the ones that are left.
+        let idle = client.connect.limits.idle.unwrap_or(Duration::MAX);
+        (client.response_timeout, client.body_timeout) = (idle, idle);
         let Messages { header_up, header_down, x_forwarded, client_address, change_host, .. } =
             &self.messages;
         if header_up.iter().any(|(name, _)| name.eq_ignore_ascii_case("Host")) {

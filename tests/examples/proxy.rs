@@ -263,6 +263,32 @@ fn any_number_of_endless_responses_leave_connections_to_the_origin_for_others() 
 }
 
 #[test]
+fn an_origin_may_be_silent_for_as_long_as_a_client_may() {
+    for (options, silent, is_late) in [
+        (&[][..], Duration::from_secs(70), false),
+        (&[], Duration::from_secs(80), true),
+        (&["--idle-timeout", "2h"], Duration::from_secs(7000), false),
+        (&["--idle-timeout", "never"], Duration::from_secs(7000), false),
+    ] {
+        let (mut h, back) = with_origin(options);
+        let client = h.open();
+        h.feed(client, "GET /late HTTP/1.1\r\nHost: h\r\n\r\n");
+        let far = h.accept(&back);
+        h.advance(silent);
+        let status: &[u8] = if is_late { b"HTTP/1.1 504 " } else { b"" };
+        assert!(h.take(client).starts_with(status), "{options:?}");
+        if is_late {
+            continue;
+        }
+        h.feed(far, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+        h.advance(silent);
+        h.feed(far, "1\r\nb\r\n0\r\n\r\n");
+        let response = h.take(client);
+        assert!(response.ends_with(b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n"), "{options:?}");
+    }
+}
+
+#[test]
 fn only_the_listener_limits_the_connections_to_a_target() {
     let options = Options::try_parse_from(["proxy", "--http", "10.0.0.1:80"]).expect("valid");
     let Ok(forward) = options.forward() else { panic!("invalid options") };
