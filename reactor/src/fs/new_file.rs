@@ -1,6 +1,7 @@
 //! New files: written under a temporary name, then renamed; or never named.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -62,14 +63,15 @@ impl Default for CreateOptions {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct NewFile {
     /// In the simulated kernel, this also keeps the directories of `writer` open.
     _dirs: (Dir, Option<Dir>),
     file: File,
     pub(super) writer: Arc<Writer>,
     /// The number of bytes written.
-    pub(super) len: u64,
+    pub(super) written: u64,
+    /// The bytes after them that were received and are not written yet.
+    pub(super) unwritten: Vec<u8>,
     pub(super) committed: Option<Committed>,
     /// Whether a write has failed because there was no room for it.
     lacks_room: bool,
@@ -150,7 +152,9 @@ impl Dir {
     /// together with a [`File`] that reads it. The file exists until both are dropped, and does not
     /// outlive the process.
     ///
-    /// [Commit](NewFile::commit) does nothing for such a file. Its permissions are `0o600`.
+    /// For such a file, [commit](NewFile::commit) only writes what is left of the last
+    /// [part](crate::Context::receive_part), which the [`File`] may lack until then. Its permissions
+    /// are `0o600`.
     ///
     /// Linux creates the file without a name (`O_TMPFILE`) on the usual file systems. On NFS and
     /// other systems, the file is created with the temporary name of a [`NewFile`], which is
@@ -270,31 +274,44 @@ impl NewFile {
         let writer =
             Writer { file: file.share(), in_memory: dirs.0.file.find_out(), name, condition: None };
         let writer = Arc::new(writer);
-        NewFile { _dirs: dirs, file, writer, len: 0, committed: None, lacks_room: false }
+        NewFile {
+            _dirs: dirs,
+            file,
+            writer,
+            written: 0,
+            unwritten: Vec::new(),
+            committed: None,
+            lacks_room: false,
+        }
     }
 
-    /// The number of bytes written so far, including those of a
-    /// [resumable](Dir::create_resumable) file that were written earlier.
+    /// The number of bytes appended and received so far, including those of a
+    /// [resumable](Dir::create_resumable) file from before.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.len
+        self.written + self.unwritten.len() as u64
     }
 
-    /// Whether nothing has been written yet.
+    /// Whether nothing has been appended or received yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Appends bytes. May block on a slow disk; [`Context::receive_file`] does not.
     ///
     /// # Errors
     /// The error of `pwrite(2)`, such as `StorageFull` or `QuotaExceeded`. Some of the bytes may
-    /// have been written: see [`len`](NewFile::len).
+    /// have been appended: see [`len`](NewFile::len).
     ///
     /// [`Context::receive_file`]: crate::Context::receive_file
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let result = self.writer.write(&self.file.0.kernel, bytes, &mut self.len);
+        let (kernel, before) = (&self.file.0.kernel, self.written);
+        let mut result = self.writer.write(kernel, &self.unwritten, &mut self.written);
+        self.unwritten.drain(..(self.written - before) as usize);
+        if result.is_ok() {
+            result = self.writer.write(kernel, bytes, &mut self.written);
+        }
         self.note_room(&result);
         result
     }
@@ -310,32 +327,44 @@ impl NewFile {
     /// Moves `count` bytes from a pipe to the end of the file. Returns how many are still in the
     /// pipe, which are none unless it fails.
     pub(super) fn append_from(&mut self, pipe: Fd, count: usize) -> (usize, io::Result<()>) {
-        let before = self.len;
-        let result = move_all(count, &mut self.len, |left, offset| {
+        let before = self.written;
+        let result = move_all(count, &mut self.written, |left, offset| {
             self.file.0.kernel.splice_to_file(pipe, self.file.fd(), offset, left)
         });
-        (count - (self.len - before) as usize, result)
+        (count - (self.written - before) as usize, result)
     }
 
-    /// Gives the file its final name. May block on a slow disk.
+    /// Writes what is left of the last [part](crate::Context::receive_part), and gives the file its
+    /// final name. May block on a slow disk.
     ///
     /// # Errors
-    /// The error of `renameat(2)`, such as `NotFound` if the directory was removed, or
+    /// Those of [`append`](NewFile::append), or the error of `renameat(2)`, such as `NotFound` if the directory was removed, or
     /// `IsADirectory` if the name belongs to a directory. The new file is then removed and the old
     /// one stays. [`ConditionFailed`](super::ConditionFailed) if its
     /// [condition](NewFile::commit_if) does not hold. With [`CreateOptions::sync`], also the error
     /// of `fsync(2)`. If syncing the file fails, the new file is removed too; if syncing the
     /// directory fails, the file keeps its final name but may not survive a power failure.
     pub fn commit(mut self) -> io::Result<Committed> {
+        self.append(&[])?;
         let committed = self.writer.commit(&self.file.0.kernel)?;
         self.committed = Some(committed);
         Ok(committed)
     }
 }
 
+impl fmt::Debug for NewFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the bytes that are not written yet.
+        f.debug_struct("NewFile")
+            .field("writer", &self.writer)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for NewFile {
     fn drop(&mut self) {
-        let is_kept = self.writer.is_resumable() && self.len > 0 && !self.lacks_room;
+        let is_kept = self.writer.is_resumable() && self.written > 0 && !self.lacks_room;
         if self.committed.is_none() && !is_kept {
             self.writer.remove(&self.file.0.kernel);
         }

@@ -22,7 +22,7 @@ impl Dir {
     ///
     /// A file that is dropped without a commit stays in `partials`, unless it is empty or there was
     /// no room for all of it: it would keep the disk full. So does the file of a process that is
-    /// killed. A failed commit removes the file, and
+    /// killed. A commit that cannot sync or rename it removes the file, and
     /// [`remove_abandoned`](Dir::remove_abandoned) removes files that are not continued.
     ///
     /// The file is locked while it is open (`flock(2)`), so no other thread or process that uses
@@ -80,7 +80,7 @@ impl Dir {
             sync: options.sync,
         };
         let mut file = NewFile::new((dir.clone(), Some(partials.clone())), file, Some(name));
-        file.len = metadata.len;
+        file.written = metadata.len;
         if file.is_empty() {
             partials.check_rename(&dir)?;
         }

@@ -26,6 +26,11 @@ pub(crate) enum WhenWhole {
 /// more than such a copy (benches/README.md).
 pub(crate) const GATHER: usize = 64 << 10;
 
+/// The end of a part that is shorter than this, in bytes, is given back with the file and written
+/// with the next part, so that a body of small chunks does not cost one job per chunk. The file may
+/// wait for its next part where no memory budget counts it, so this is less than [`GATHER`].
+const MOST_GIVEN_BACK: usize = 4 << 10;
+
 /// What a file needs next.
 pub(crate) enum Need {
     /// A worker that writes this.
@@ -63,7 +68,7 @@ impl Saving {
     /// Receives `left` bytes, through a pipe if the file is in memory and they are at least
     /// `splice_after`. If their number is unknown, the bytes that have arrived decide.
     pub(crate) fn new(
-        file: NewFile,
+        mut file: NewFile,
         left: Option<u64>,
         when_whole: WhenWhole,
         splice_after: u64,
@@ -77,8 +82,8 @@ impl Saving {
         Saving {
             left,
             when_whole,
-            gathered: Vec::new(),
-            offset: file.len,
+            gathered: std::mem::take(&mut file.unwritten),
+            offset: file.written,
             writing: 0,
             waits_for_room: false,
             failed: None,
@@ -113,7 +118,7 @@ impl Saving {
 
     /// Whether the next bytes go through a pipe.
     pub(crate) fn is_spliced(&self) -> bool {
-        self.file.len >= self.splice_from
+        self.file.written >= self.splice_from
     }
 
     /// Takes bytes, and writes them or gathers them for a worker.
@@ -173,7 +178,7 @@ impl Saving {
         }
         self.writing -= 1;
         let result = result.map(|committed| {
-            self.file.len += batch.len;
+            self.file.written += batch.len;
             self.file.committed = committed;
         });
         self.note_failure(result);
@@ -208,7 +213,11 @@ impl Saving {
             return Need::Worker;
         }
         let commits = whole && self.when_whole == WhenWhole::Commit && !self.is_in_memory();
-        let least = if whole { 1 } else { GATHER };
+        let least = match self.when_whole {
+            _ if !whole => GATHER,
+            WhenWhole::Commit => 1,
+            WhenWhole::GiveBack => MOST_GIVEN_BACK,
+        };
         if commits || self.gathered.len() >= least {
             return Need::Batch(self.batch(None, commits));
         }
@@ -216,7 +225,9 @@ impl Saving {
     }
 
     /// The outcome, once everything is written or something has failed.
-    pub(crate) fn outcome(self) -> Result<Saved, NotSaved> {
+    pub(crate) fn outcome(mut self) -> Result<Saved, NotSaved> {
+        self.gathered.shrink_to_fit();
+        self.file.unwritten = self.gathered;
         let result = match (self.failed, self.file.committed, self.when_whole) {
             (Some(error), ..) => Err(error),
             (None, Some(committed), _) => Ok(Saved::Committed(committed)),
@@ -228,7 +239,7 @@ impl Saving {
 
     /// The length of the file once all batches are written, and what keeps it open.
     pub(crate) fn descriptors(&self) -> (u64, impl Send + 'static) {
-        (self.file.len.max(self.offset), self.file.writer.clone())
+        (self.file.written.max(self.offset), self.file.writer.clone())
     }
 }
 

@@ -179,6 +179,10 @@ impl<'a> Context<'a> {
     /// bytes itself, or commit the file by calling [`receive_file`](crate::Context::receive_file)
     /// with `Some(0)`.
     ///
+    /// Up to 4 KiB at the end of the part may still be in memory then, so that many small parts need
+    /// few writes. They are written with the next part, by [`append`](NewFile::append) or before the
+    /// commit, and an error is reported there.
+    ///
     /// So a file of unknown length can be received without blocking on the disk, if its end is
     /// marked in the data:
     ///

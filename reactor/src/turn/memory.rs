@@ -10,8 +10,9 @@ impl Reactor {
     /// output, unread input, messages that [arrive](crate::Context::receive_exact), files that are
     /// [received](crate::Context::receive_file), what relays hold in pipes, and unused buffers. A
     /// piece that many connections are sent counts once. It counts neither what handlers and
-    /// sessions hold nor the buffers of about a MiB that every reactor has. By default there is no
-    /// budget: the [`Limits`](crate::Limits) of each connection bound what it holds.
+    /// sessions hold, such as a file between two [parts](crate::Context::receive_part), nor the
+    /// buffers of about a MiB that every reactor has. By default there is no budget: the
+    /// [`Limits`](crate::Limits) of each connection bound what it holds.
     ///
     /// At three quarters of the budget, and until five eighths, memory is short. Then the reactor
     ///

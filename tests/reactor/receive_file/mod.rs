@@ -11,6 +11,7 @@ use sluicegate_reactor::{Context, Handler, HandlerId, Input, Limits, Listen, Tim
 use crate::probe::pattern;
 
 mod at_the_end;
+mod parts;
 mod slow_disk;
 
 /// Repeatedly receives `NAME LENGTH\n` and a file of that length. A length of `-` means everything
