@@ -35,6 +35,12 @@ impl Reactor {
         let Some(due) = deadlines::take_passed(core, index) else { return };
         match due {
             Deadline::RateWait => core.due_rates.push(index),
+            // The connection has used up its quantum, and gets `on_ready` first.
+            Deadline::Timeout(_)
+                if core[index].is_open() && core[index].flags.any(Flags::OWES_READY) =>
+            {
+                core.wheel.schedule(&mut core.connections, index, core.tick.wrapping_add(1));
+            }
             // A handler may judge a sender by what was received until its own deadline.
             Deadline::Timeout(Timeout::Idle | Timeout::Own) if inbound::look_below(core, index) => {
                 deadlines::arm(core, index);
@@ -62,9 +68,6 @@ impl Reactor {
             Phase::Handshake if which != Timeout::Own => {
                 transport::timed_out(&mut turn.core, index);
             }
-            // The connection has used up its quantum and gets `on_ready` first. A deadline that may
-            // pass before it has been started again.
-            Phase::Open if c.flags.any(Flags::OWES_READY) => {}
             Phase::Connecting | Phase::Handshake | Phase::Open => {
                 self.tell_of_timeout(index, which, Reason::TimedOut);
             }

@@ -331,6 +331,26 @@ fn a_deadline_of_its_own_goes_on_when_it_is_ready() {
 }
 
 #[test]
+fn a_deadline_of_its_own_that_passes_as_it_is_made_comes_after_that_it_is_ready() {
+    // Sending what was sent before uses up its quantum, so it hears in the next turn that it is
+    // ready.
+    let limits = Limits { send_quantum: 1000, gather_pieces: 1, ..Limits::default() };
+    let (mut h, connector) = passive(&Connect { limits, ..Connect::default() });
+    h.set_remote(&upstream(), Remote::Silent);
+    let id = h.connect(connector, upstream(), 7);
+    let mut peer = h.reactor().peer(id);
+    peer.send(pattern(5000));
+    peer.send(pattern(5000));
+    peer.set_deadline(Some(Duration::from_secs(1)));
+    h.at_once(|h| {
+        h.set_remote(&upstream(), Remote::Listens);
+        h.stall(Duration::from_millis(1100));
+    });
+    h.advance(Duration::from_millis(40));
+    assert_eq!(log(&mut h), ["7 ready", "7 timeout Own", "7 close TimedOut"]);
+}
+
+#[test]
 fn a_connection_can_be_asked_for_wherever_a_handler_is_called() {
     let mut h = harness(&Connect::default(), |connector| {
         let mut next = 10;
