@@ -18,6 +18,11 @@ use super::message::Message;
 use super::socket::{Phase, Shared, WebSocket};
 use crate::quantum::{self, MESSAGES_PER_TURN};
 
+/// How much more a compressed byte can cost than a decompressed one: one that begins a block, or a
+/// stream, which may be empty.
+#[cfg(feature = "websocket-deflate")]
+const INPUT_WEIGHT: usize = 8;
+
 /// Turns a [`WebSocketHandler`] into a [`Handler`].
 ///
 /// Its connections start as HTTP and are handed over: by
@@ -31,8 +36,9 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 /// per-connection buffer that grows as they arrive.
 ///
 /// A connection delivers at most 1,024 frames in one turn. If messages are compressed, it also
-/// waits for the next turn once it has decompressed
-/// [`Limits::receive_quantum`](sluicegate_reactor::Limits::receive_quantum) bytes.
+/// waits for the next turn once the messages that it has decompressed have
+/// [`Limits::receive_quantum`](sluicegate_reactor::Limits::receive_quantum) bytes; compressed bytes
+/// count eight times.
 #[derive(Debug)]
 pub struct WebSockets<H> {
     handler: H,
@@ -289,7 +295,7 @@ impl<H: WebSocketHandler> WebSockets<H> {
         }
         let message =
             self.shared.codec.borrow_mut().inflate(&payload, self.shared.limits.message)?;
-        self.inflated += message.len();
+        self.inflated += message.len() + INPUT_WEIGHT * payload.len();
         Ok(Cow::Owned(message))
     }
 

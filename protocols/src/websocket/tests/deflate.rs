@@ -126,16 +126,20 @@ fn row_22_a_frame_for_many_is_compressed_for_those_who_want_it() {
 }
 
 #[test]
-fn messages_that_grow_a_thousandfold_keep_nobody_waiting() {
-    let compressed = Codec::default().deflate(&vec![0; 1 << 20]);
-    let (mut h, busy) = start(&WebSocketLimits::default());
-    let other = open(&mut h);
-    let before = h.ledger().turns;
-    h.at_once(|h| {
-        h.feed(busy, frames(&[(0xc2, &compressed)]).repeat(20));
-        h.feed(other, frames(&[(0x81, b"me")]));
-    });
-    assert!(h.ledger().turns - before >= 20, "a turn decompresses a bounded number of bytes");
-    assert_eq!(take(&mut h, other), "text me");
-    assert_eq!(messages(&mut h, busy).len(), 20);
+fn messages_that_take_long_to_decompress_keep_nobody_waiting() {
+    let thousandfold = Codec::default().deflate(&vec![0; 1 << 20]);
+    // Streams without content.
+    let empty = [0x03, 0x00].repeat(16 << 10);
+    for compressed in [thousandfold, empty] {
+        let (mut h, busy) = start(&WebSocketLimits::default());
+        let other = open(&mut h);
+        let before = h.ledger().turns;
+        h.at_once(|h| {
+            h.feed(busy, frames(&[(0xc2, &compressed)]).repeat(20));
+            h.feed(other, frames(&[(0x81, b"me")]));
+        });
+        assert!(h.ledger().turns - before >= 20, "a turn decompresses a bounded number of bytes");
+        assert_eq!(take(&mut h, other), "text me");
+        assert_eq!(messages(&mut h, busy).len(), 20);
+    }
 }
