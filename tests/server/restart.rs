@@ -198,22 +198,23 @@ fn a_server_with_a_thread_that_has_closed_its_socket_passes_the_others() {
 #[test]
 fn an_adopted_socket_still_listens_elsewhere_when_all_servers_have_ended() {
     let _alone = alone();
-    for takes_over in [false, true] {
+    for (takes_over, count) in [(false, 1), (true, 1), (true, 2)] {
         let dir = tempfile::tempdir().unwrap();
         let control = dir.path().join("control");
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        let mut server = threads(1, Spread::Divided);
+        let mut server = threads(count, Spread::Divided);
         server.take_over(&control).unwrap();
         let theirs = socket.try_clone().unwrap();
         let listener = server.adopt_listener(theirs, &Listen::default()).unwrap();
         let mut last = run(server, vec![listener]);
         last.open();
         for _ in 0..if takes_over { 2 } else { 0 } {
-            let (mut server, other) = successor(&control, 1, Spread::Divided);
+            let (mut server, other) = successor(&control, count, Spread::Divided);
             let listener = server.listen(address, &Listen::default()).unwrap();
             let next = run(server, vec![listener, other]);
             std::mem::replace(&mut last, next).wait().unwrap();
+            (0..10).for_each(|_| drop(last.open()));
         }
         last.stop().unwrap();
         TcpStream::connect(address).expect("a backlog");

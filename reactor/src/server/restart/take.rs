@@ -145,7 +145,8 @@ impl Offered {
         if !is_adopted {
             sockets.iter().try_for_each(|socket| sys::check_only_ipv6(socket, &listen.tcp))?;
         }
-        while !self.address.is_unix() && !sockets.len().is_multiple_of(threads) {
+        // As when it was adopted: one thread accepts, and passes connections on.
+        while !is_adopted && !self.address.is_unix() && !sockets.len().is_multiple_of(threads) {
             sockets.push(sys::bind_beside(&sockets[0], &listen.tcp)?);
         }
         let mut file = match (self.address.path(), self.lock) {
