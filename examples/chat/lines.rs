@@ -30,7 +30,8 @@ impl LineHandler for LineMembers {
     }
 
     fn on_line(&mut self, cx: &mut Context<'_>, flow: &mut Flow, line: &[u8]) -> Next {
-        // A replacement character would be three times as long as the byte that it replaces.
+        // A replacement character, also one that was typed, would be three times as long as the byte
+        // that it replaces.
         let line = String::from_utf8_lossy(line).replace(char::REPLACEMENT_CHARACTER, "?");
         self.0.say(cx, flow, line);
         Next::Line

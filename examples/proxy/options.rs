@@ -232,7 +232,7 @@ impl Options {
             headers: 256,
             ..ClientOptions::default()
         };
-        // With `--idle-timeout never`, the deadlines of the client would be the ones that are left.
+        // Without an idle timeout, the client has no deadlines of its own either.
         let idle = client.connect.limits.idle.unwrap_or(Duration::MAX);
         (client.response_timeout, client.body_timeout) = (idle, idle);
         let Messages { header_up, header_down, x_forwarded, client_address, change_host, .. } =

@@ -119,8 +119,8 @@ impl<S> WebSocket<S> {
     /// reason. Messages that the peer still sends are discarded, and a
     /// [pause](sluicegate_reactor::Peer::pause) ends. The connection is
     /// [closed](sluicegate_reactor::Peer::close) when the peer has answered, or after
-    /// [`close_timeout`](WebSocketLimits::close_timeout): messages that are still queued for a slow
-    /// peer then are sent to it first.
+    /// [`close_timeout`](WebSocketLimits::close_timeout): messages still queued for a slow peer
+    /// are sent first.
     ///
     /// Does nothing if either side has already begun to close.
     pub fn close(&mut self, cx: &mut Context<'_>, code: CloseCode, reason: &str) {

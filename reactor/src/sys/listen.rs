@@ -76,8 +76,10 @@ pub(crate) fn check_only_ipv6(socket: &OwnedFd, options: &TcpOptions) -> io::Res
         (false, true) => "takes IPv4 clients too",
         _ => return Ok(()),
     };
-    let text =
-        format!("the socket of the last process {text}, which cannot change while it is open");
+    let text = format!(
+        "the old process's socket {text} (see TcpOptions::only_ipv6); that cannot change: stop the \
+         old server first"
+    );
     Err(io::Error::new(io::ErrorKind::AddrInUse, text))
 }
 

@@ -75,8 +75,8 @@ fn find_group(name: &str) -> io::Result<Gid> {
     }
 }
 
-/// The number of a user or a group. The last one is none: `setresuid(2)` takes it for "unchanged",
-/// and the process would still be root.
+/// The number of a user or a group. `u32::MAX` is no id: `setresuid(2)` takes it for "leave
+/// unchanged", and the process would stay root.
 fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| *number != u32::MAX)
 }

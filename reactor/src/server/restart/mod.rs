@@ -27,8 +27,11 @@
 //! The options of the new process apply, including the backlog, TCP options and permissions of
 //! listeners that it has taken over. An option that is `None` leaves what the old process has set.
 //! Whether a listener at `::` also takes IPv4 clients cannot change: the new process fails if that
-//! would differ. It may have different listeners: those that only the old process has are closed
-//! when that process stops.
+//! would differ. Sockets that were [adopted](crate::Server::adopt_listener) keep the backlog that
+//! their opener has chosen, and still listen wherever else they are open when the last server ends.
+//!
+//! It may have different listeners: those that only the old process has are closed when that process
+//! stops.
 //!
 //! It may have a different number of threads. If the kernel divides connections between sockets at
 //! one address ([`Spread::Divided`](crate::Spread::Divided)), the new process keeps all sockets of
