@@ -37,9 +37,12 @@ impl Checks {
 pub(super) struct CheckAll;
 
 impl Balancer {
-    /// Begins a check of each upstream.
+    /// Begins a check of each upstream, and sets the time of the next ones. A reactor that stops
+    /// makes none: it would wait for them, and `on_stop` has ended the others.
     fn check_all(&self, cx: &mut Turn) {
-        let Some(Checks { connector, interval }) = self.checks else { return };
+        let Some(Checks { connector, interval }) = self.checks.filter(|_| !cx.is_stopping()) else {
+            return;
+        };
         let header = Header::local();
         for (id, upstream) in self.upstreams.iter() {
             let session = Session(Role::Check(id));
@@ -47,9 +50,7 @@ impl Balancer {
                 log::warn!("cannot check {upstream}: {error}");
             }
         }
-        if !cx.is_stopping() {
-            cx.after(interval, self.me, CheckAll);
-        }
+        cx.after(interval, self.me, CheckAll);
     }
 
     pub(super) fn checked(&mut self, cx: &mut Turn, id: UpstreamId, succeeded: bool) {

@@ -102,3 +102,20 @@ fn a_reactor_that_stops_does_not_wait_for_its_checks() {
     h.advance(11 * SECOND);
     assert!(h.reactor().has_stopped());
 }
+
+#[test]
+fn a_reactor_that_stops_begins_no_check_while_clients_finish() {
+    let mut h = serving(1, &checking());
+    h.advance(SECOND);
+    assert_eq!(answer(&mut h), [1]);
+    let client = h.open();
+    let (server, _) = accept(&mut h).expect("a connection");
+    h.set_remote(&at(1), Remote::Silent);
+    h.stop();
+    h.advance(6 * SECOND);
+    assert_joined(&mut h, client, server);
+    h.finish(client);
+    h.finish(server);
+    h.run();
+    assert!(h.reactor().has_stopped());
+}
