@@ -66,7 +66,7 @@ pub(crate) struct Server {
     /// 256M or 1G. Near the limit, the server reads and accepts less; at the limit, it resets the
     /// connections that hold the most. Data that protocols keep in their sessions does not count.
     /// By default there is no limit.
-    #[arg(long, value_name = "SIZE", value_parser = units::size, help_heading = "Process")]
+    #[arg(long, value_name = "SIZE", value_parser = units::memory, help_heading = "Process")]
     memory: Option<u64>,
     /// Number of threads that serve connections.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Process")]

@@ -28,6 +28,15 @@ pub(crate) fn rate(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Parses a number of bytes that limits memory. In other programs 0 often means that there is no
+/// limit, and here it would leave almost no connection.
+pub(crate) fn memory(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err("the memory is at least 1; without the option, there is no limit".to_owned()),
+        memory => Ok(memory),
+    }
+}
+
 /// Parses a time: `500ms`, `10s`, `5m`, `2h`, or a number of seconds.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);

@@ -44,9 +44,13 @@ fn an_option_is_set_by_its_variable_and_the_command_line_comes_first() {
     let outcome = run(example("http").env("SLUICEGATE_UPLOAD", "perhaps"));
     assert_eq!(outcome.code, Some(2), "{outcome:?}");
     assert!(outcome.stderr.starts_with("error: "), "{outcome:?}");
-    let outcome = run(example("http").args(["--rate", "fast"]));
-    assert_eq!(outcome.code, Some(2), "{outcome:?}");
-    assert!(outcome.stderr.contains("as in 64K"), "{outcome:?}");
+    for (option, expected) in
+        [("--rate=fast", "as in 64K"), ("--memory=0", "without the option, there is no limit")]
+    {
+        let outcome = run(example("http").arg(option));
+        assert_eq!(outcome.code, Some(2), "{outcome:?}");
+        assert!(outcome.stderr.contains(expected), "{outcome:?}");
+    }
 }
 
 #[test]
