@@ -43,9 +43,6 @@ impl<S: Service> Http<S> {
                 self.service.on_piece(cx, connection, body.state(), &piece)
             }
             Ok(FormProgress::Part) => Self::start_part(&mut self.service, cx, connection, body),
-            Ok(FormProgress::NotSaved(error)) => {
-                Err(self.output.unsaved.status(&error, cx.describe(), cx.now()))
-            }
             Ok(FormProgress::Body(Progress::Whole(bytes))) => {
                 self.finish_body(cx, session, Received::Whole(bytes.into()));
                 return Step::Again;

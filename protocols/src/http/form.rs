@@ -32,8 +32,6 @@ pub(super) enum FormProgress {
     EarlierPiece(Vec<u8>),
     /// The service decides where the next part goes.
     Part,
-    /// A part could not be saved.
-    NotSaved(io::Error),
 }
 
 impl FormBody {
@@ -119,12 +117,13 @@ impl FormBody {
                     return Ok(FormProgress::Body(Progress::Elsewhere));
                 }
                 FormEvent::Data(data) => {
-                    let Some(file) = &mut self.file else {
+                    let Some(mut file) = self.file.take() else {
                         return Ok(FormProgress::EarlierPiece(data.to_vec()));
                     };
-                    if let Err(error) = file.append(data) {
-                        return Ok(FormProgress::NotSaved(error));
-                    }
+                    file.append_later(data);
+                    // Workers write what was appended if it has become much.
+                    cx.receive_part(file, 0);
+                    return Ok(FormProgress::Body(Progress::Elsewhere));
                 }
                 FormEvent::Part(part) => {
                     self.part = part.clone();

@@ -316,6 +316,14 @@ impl NewFile {
         result
     }
 
+    /// Appends a few bytes without writing them, so that this never blocks on a disk. They stay in
+    /// memory until the next part is [received](crate::Context::receive_part), or the file is
+    /// committed, and an error is reported there. A part of 0 bytes lets workers write them if they
+    /// have become many.
+    pub fn append_later(&mut self, bytes: &[u8]) {
+        self.unwritten.extend_from_slice(bytes);
+    }
+
     /// Notes whether a write has failed because there was no room for it.
     pub(super) fn note_room<T>(&mut self, result: &io::Result<T>) {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};

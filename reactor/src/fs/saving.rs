@@ -79,17 +79,23 @@ impl Saving {
             Some(left) if HAS_SPLICE && in_memory && left >= splice_after => 0,
             _ => u64::MAX,
         };
-        Saving {
+        let gathered = if in_memory { Vec::new() } else { std::mem::take(&mut file.unwritten) };
+        let mut saving = Saving {
             left,
             when_whole,
-            gathered: std::mem::take(&mut file.unwritten),
+            gathered,
             offset: file.written,
             writing: 0,
             waits_for_room: false,
             failed: None,
             splice_from,
             file,
+        };
+        if in_memory {
+            let result = saving.file.append(&[]);
+            saving.note_failure(result);
         }
+        saving
     }
 
     /// Whether the file is in memory, so that the reactor writes it without waiting for a disk.

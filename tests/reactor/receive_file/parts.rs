@@ -12,6 +12,7 @@ use crate::probe::pattern;
 ///
 /// - `part LENGTH`, followed by that many bytes
 /// - `append TEXT`
+/// - `later TEXT`, which is appended, too, but not written
 /// - `end`, after which the reactor commits the file
 /// - `commit`, after which the handler does
 /// - `drop`
@@ -40,6 +41,10 @@ impl Handler for Parts {
             ("end", _) => cx.receive_file(file, Some(0)),
             ("append", text) => {
                 tell(cx, &file.append(text.as_bytes()));
+                *session = Some(file);
+            }
+            ("later", text) => {
+                file.append_later(text.as_bytes());
                 *session = Some(file);
             }
             ("commit", _) => tell(cx, &file.commit()),
@@ -117,6 +122,25 @@ fn what_is_appended_comes_after_the_parts_before_it() {
             }
             assert_eq!(h.sent(client), "done\n".repeat(3));
             assert_eq!(h.files().content("/up/file"), Some(&b"abcdefg"[..]));
+        }
+    }
+}
+
+#[test]
+fn what_is_appended_without_being_written_keeps_its_place() {
+    for end in ["end\n", "commit\n"] {
+        for in_memory in [false, true] {
+            let (mut h, client) = parts(in_memory);
+            let long: String = (0..20_000).map(|number| format!("{number:05}")).collect();
+            h.feed(client, "later a\n");
+            assert_eq!(h.calls().write_at, 0);
+            feed_part(&mut h, client, long.as_bytes());
+            for text in ["later b\n", "append c\n", "part 1\nd", "later e\n", "part 0\n", end] {
+                h.feed(client, text);
+            }
+            assert_eq!(h.sent(client), "done\n".repeat(2));
+            let expected = format!("a{long}bcde");
+            assert!(h.files().content("/up/file") == Some(expected.as_bytes()), "{in_memory}");
         }
     }
 }

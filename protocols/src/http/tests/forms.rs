@@ -169,6 +169,23 @@ fn row_51_a_file_of_any_size_arrives_whole() {
 }
 
 #[test]
+fn workers_write_pieces_together_that_end_with_what_might_be_a_delimiter() {
+    let data = "\r".repeat(20_000) + &"a line\r\n".repeat(1000);
+    let body = form(&[("a/new", &data)]);
+    for (request, piece) in [(exact(&body), 1), (exact(&body), 15), (chunked(&body, 1), 4096)] {
+        let mut h = inbox();
+        let client = h.open();
+        h.hold_disk();
+        request.as_bytes().chunks(piece).for_each(|piece| h.feed(client, piece));
+        assert_eq!(h.calls().write_at, 1, "{piece}");
+        h.release_disk();
+        assert_eq!(answers(&h.sent(client)), ["200 a=Created "]);
+        assert!(content(&mut h, "new") == Some(data.clone()), "{piece}");
+        assert!(h.calls().write_at <= data.len() as u64 / 4096 + 1, "{piece}");
+    }
+}
+
+#[test]
 fn row_51_what_is_no_form_is_refused_before_its_body_is_read() {
     let other = exact("body").replace("multipart/form-data", "text/plain");
     let none = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody".to_owned();
