@@ -39,8 +39,9 @@ pub trait Transport: 'static {
     /// An error ends the connection after `out` has been sent, so an alert can be sent first.
     fn open(&mut self, wire: &mut [u8], out: &mut Output<'_>) -> Result<Opened, Error>;
 
-    /// Turns all of `plain`, up to 64 KiB that are sent together, into bytes for the wire. It is
-    /// called only while the transport is [open](State::Open).
+    /// Turns all of `plain`, up to 64 KiB that are sent together, into bytes for the wire. A
+    /// transport that collects or compresses them may put out some of them later. It is called only
+    /// while the transport is [open](State::Open).
     ///
     /// # Errors
     /// An error ends the connection, once `out` was sent.
@@ -392,9 +393,19 @@ impl Layer {
             pool.give(joined);
             result
         };
+        if self.outgoing.len() == 0 {
+            // Nothing is sent that would give the buffer back.
+            pool.give(std::mem::take(&mut self.outgoing));
+        }
         match result {
             Ok(()) => self.sealed = total,
             Err(error) => self.fail(error),
         }
+    }
+
+    /// Whether bytes for the wire wait, or bytes of the queue for which the transport has put out
+    /// nothing so far.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.outgoing.len() > 0 || self.sealed > 0
     }
 }

@@ -61,7 +61,7 @@ impl Wire<'_> {
                 return Flushed::Budget;
             }
             quantum.calls -= 1;
-            let result = if self.layer.as_ref().is_some_and(|layer| layer.outgoing.len() > 0) {
+            let result = if self.layer.as_ref().is_some_and(|layer| layer.is_sending()) {
                 self.send_sealed()
             } else {
                 queue.owes_wire = false;
@@ -182,10 +182,12 @@ impl Wire<'_> {
     #[inline(never)]
     fn send_sealed(&mut self) -> io::Result<Option<usize>> {
         let Some(layer) = &mut self.layer else { return Ok(None) };
-        transmit_sealed(self.kernel, self.socket, layer, self.pool, self.ledger)?;
-        self.moved = true;
         if layer.outgoing.len() > 0 {
-            return Ok(None);
+            transmit_sealed(self.kernel, self.socket, layer, self.pool, self.ledger)?;
+            self.moved = true;
+            if layer.outgoing.len() > 0 {
+                return Ok(None);
+            }
         }
         let sealed = std::mem::take(&mut layer.sealed);
         if layer.in_kernel {

@@ -159,3 +159,39 @@ fn messages_to_many_connections_are_sealed_for_each() {
         assert_eq!(sent(&mut h, client), ["d to all"]);
     }
 }
+
+#[test]
+fn a_transport_that_puts_nothing_out_yet_is_given_the_bytes_once() {
+    /// Puts its bytes out in blocks of eight, and the rest at the end.
+    #[derive(Default)]
+    struct Blocks(Vec<u8>);
+    impl Transport for Blocks {
+        fn open(&mut self, wire: &mut [u8], _: &mut Output<'_>) -> Result<Opened, Error> {
+            Ok(Opened::Bytes { consumed: wire.len(), plain: 0..wire.len() })
+        }
+        fn seal(&mut self, plain: &[u8], out: &mut Output<'_>) -> Result<(), Error> {
+            self.0.extend(plain);
+            let whole = self.0.len() / 8 * 8;
+            out.put(&self.0.drain(..whole).collect::<Vec<u8>>());
+            Ok(())
+        }
+        fn close(&mut self, out: &mut Output<'_>) {
+            out.put(&self.0);
+        }
+        fn state(&self) -> Phase {
+            Phase::Open
+        }
+    }
+    let transport = Some(Factory::new(|_: &Address| {
+        Ok(Some(Box::new(Blocks::default()) as Box<dyn Transport>))
+    }));
+    let mut h = Harness::with(Probe::echo(), &Listen { transport, ..Listen::default() });
+    let client = h.open();
+    h.feed(client, b"first ");
+    assert_eq!(h.sent(client), "");
+    h.feed(client, b"second");
+    assert_eq!(h.sent(client), "first se");
+    h.finish(client);
+    assert_eq!(h.sent(client), "cond");
+    assert_eq!(h.ledger().sent, 12);
+}
