@@ -144,6 +144,8 @@
 //!   connection is used again if the whole response was read, nothing follows it, and both sides
 //!   allow that. Bytes that arrive without a request end their connection. Those that arrive after
 //!   the next request has been sent are taken for its response.
+//! - It opens a new connection for a request that offers an upgrade, and closes it after the
+//!   response if the origin does not agree. The new protocol has the limits in [`ClientOptions`].
 //! - It sends a request again if the origin closes a connection that was idle: see
 //!   [`Client::send`].
 //! - It stops sending a body if the response is complete, and closes the connection.

@@ -25,8 +25,9 @@ const RECEIVE_MOST: usize = 32 << 10;
 pub struct ClientOptions {
     /// How connections are opened: the time limit for connecting ([`Connect::timeout`], 10 s), the
     /// [transport](Connect::transport) such as TLS, the socket options, and the limits of each
-    /// connection. The client replaces those limits that would stop it from reading a response
-    /// while it sends a request, and [`Limits::idle`].
+    /// connection. The client replaces [`Limits::idle`] and, unless the request offers an
+    /// [upgrade](super::Request::upgrade), those limits that would stop it from reading a response
+    /// while it sends a request.
     pub connect: Connect,
     /// The maximum number of connections to the origin, unfinished ones included. A response that
     /// does not end, such as a stream of events, keeps its connection. At most 1,000 are kept while
@@ -92,6 +93,14 @@ impl ClientOptions {
             receive_most: own.receive_most.min(RECEIVE_MOST),
             ..own.clone()
         };
+        Connect { limits, ..self.connect.clone() }
+    }
+
+    /// The same for connections that may be upgraded, after which a full queue has to stop reading.
+    pub(super) fn connect_to_upgrade(&self) -> Connect {
+        let Limits { send_high, send_segments, send_files, .. } = self.connect.limits;
+        let Connect { limits, .. } = self.connect();
+        let limits = Limits { send_high, send_segments, send_files, ..limits };
         Connect { limits, ..self.connect.clone() }
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Shared<E: Exchange> {
     /// The value of `Host`.
     pub(super) host: Box<str>,
     connector: Connector<Connections<E>>,
+    /// For the requests that offer an upgrade.
+    upgrading: Connector<Connections<E>>,
     handler: HandlerId<Connections<E>>,
     settling: Handle<Settling>,
     pool: RefCell<Pool<E>>,
@@ -96,6 +98,7 @@ impl<E: Exchange> Shared<E> {
     ) -> io::Result<Rc<Shared<E>>> {
         let handler = reactor.reserve();
         let connector = reactor.connector(handler, &options.connect())?;
+        let upgrading = reactor.connector(handler, &options.connect_to_upgrade())?;
         let counts = ConnectionCounts::default();
         let pool = Pool { counts, idle: Vec::new(), waiting: VecDeque::new(), timer: None };
         let shared = Rc::new(Shared {
@@ -104,6 +107,7 @@ impl<E: Exchange> Shared<E> {
             host: host_of(&target, options.usual_port()).into(),
             target,
             connector,
+            upgrading,
             handler,
             settling: reactor.handle(handler),
             pool: RefCell::new(pool),
@@ -121,13 +125,15 @@ impl<E: Exchange> Shared<E> {
         ClientError::new(&self.origin, cause)
     }
 
-    /// Starts an exchange: on the connection that was used last, on a new one, or later.
+    /// Starts an exchange: on the connection that was used last, on a new one, or later. One that
+    /// offers an upgrade has a connection to itself, with the limits for other protocols.
     pub(super) fn submit(&self, cx: &mut Turn, mut running: Box<Running<E>>) {
-        if let Some((id, slot)) = self.take_idle(cx) {
+        let upgrades = running.request.traits.upgrades;
+        if !upgrades && let Some((id, slot)) = self.take_idle(cx) {
             running.start(cx, id, true);
             cx.peer(id).set_deadline(Some(self.options.response_timeout));
             slot.set(Some(running));
-        } else if self.has_room() {
+        } else if self.has_room() || upgrades && self.close_an_idle(cx) {
             if let Err(running) = self.connect(cx, running) {
                 self.refuse_running(cx, *running, Cause::Stopped);
             }
@@ -149,6 +155,12 @@ impl<E: Exchange> Shared<E> {
         std::iter::from_fn(|| idle.pop()).find(|(id, _)| cx.peer(*id).is_open())
     }
 
+    /// Closes an idle connection to make room. Returns whether there is one.
+    fn close_an_idle(&self, cx: &mut Turn) -> bool {
+        let idle = self.take_idle(cx);
+        idle.inspect(|(id, _)| cx.peer(*id).close()).is_some()
+    }
+
     /// Opens a connection for an exchange.
     ///
     /// # Errors
@@ -159,7 +171,9 @@ impl<E: Exchange> Shared<E> {
         mut running: Box<Running<E>>,
     ) -> Result<(), Box<Running<E>>> {
         let slot = Rc::new(Slot::new(None));
-        let id = cx.connect(self.connector, &self.target, Session::new(slot.clone()));
+        let upgrades = running.request.traits.upgrades;
+        let connector = if upgrades { self.upgrading } else { self.connector };
+        let id = cx.connect(connector, &self.target, Session::new(slot.clone()));
         // A reactor that has stopped drops the session.
         if Rc::strong_count(&slot) == 1 {
             return Err(running);
@@ -217,7 +231,11 @@ impl<E: Exchange> Shared<E> {
     /// Gives a connection back after an exchange: to a request that is waiting, or for later.
     pub(super) fn release(&self, cx: &mut Context<'_>, session: &mut Session<E>) {
         let id = cx.id();
-        if let Some(mut running) = self.take_waiting() {
+        let upgrades = |waiting: &Waiting<E>| waiting.running.request.traits.upgrades;
+        if self.pool.borrow().waiting.front().is_some_and(upgrades) {
+            // Its place is for a new connection.
+            cx.close();
+        } else if let Some(mut running) = self.take_waiting() {
             running.start(cx, id, true);
             session.begin(running);
             cx.set_deadline(Some(self.options.response_timeout));

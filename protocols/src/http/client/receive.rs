@@ -100,7 +100,8 @@ impl<E: Exchange> Connections<E> {
                 next_head(cx, session)
             }
             Ok(response) => {
-                (session.keeps_alive, session.length) = (response.keeps_alive(), response.length());
+                let keeps_alive = response.keeps_alive() && !running.request.traits.upgrades;
+                (session.keeps_alive, session.length) = (keeps_alive, response.length());
                 let take = running.exchange.on_response(cx, &response);
                 if cx.is_open() {
                     self.take_body(cx, session, take, input);

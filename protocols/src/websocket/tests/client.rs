@@ -38,11 +38,20 @@ impl Handler for Nobody {
     fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
 }
 
-/// Sends a request and lets the test respond: what the client made of it, and what it sent then.
-fn connect(
+/// A client that has sent its request, and the far end that has answered it.
+struct Connected {
+    h: Harness<Nobody>,
+    far: Client,
+    request: String,
+    told: Rc<Cell<Option<Result<(), ResponseError>>>>,
+    log: Log,
+}
+
+/// Sends a request and lets the test respond.
+fn connected(
     change: impl Fn(ClientHandshake) -> ClientHandshake,
     response: impl Fn(&str) -> Vec<u8>,
-) -> (String, Option<Result<(), ResponseError>>, String, Vec<String>) {
+) -> Connected {
     let address = Address::Ip("10.0.0.1:80".parse().expect("an address"));
     let (log, mut h) = (Log::default(), Harness::new(Nobody));
     h.set_remote(&address, Remote::Listens);
@@ -59,6 +68,15 @@ fn connect(
     let (_, key) = request.split_once("Sec-WebSocket-Key: ").expect("a key");
     let (key, _) = key.split_once("\r\n").expect("a line");
     h.feed(far, response(&accept_of(key.as_bytes())));
+    Connected { h, far, request, told, log }
+}
+
+/// The same until the end: what the client made of the response, and what it sent then.
+fn connect(
+    change: impl Fn(ClientHandshake) -> ClientHandshake,
+    response: impl Fn(&str) -> Vec<u8>,
+) -> (String, Option<Result<(), ResponseError>>, String, Vec<String>) {
+    let Connected { mut h, far, request, told, log } = connected(change, response);
     let frames = described(Role::Client, &h.sent(far), true);
     if h.state(far) != State::Closed {
         h.finish(far);
@@ -174,4 +192,17 @@ fn row_22_a_client_compresses_what_the_server_agrees_to() {
     let wrong = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=9\r\n";
     let (_, told, ..) = connect(ClientHandshake::deflate, |accept| accepted(accept, wrong));
     assert_eq!(told, Some(Err(ResponseError::Extensions)));
+}
+
+#[test]
+fn row_21_a_client_reads_a_flood_of_pings_no_faster_than_its_answers_are_read() {
+    let Connected { mut h, far, .. } = connected(|own| own, |accept| accepted(accept, ""));
+    h.set_room(far, 1000);
+    let pings = b"\x89\x04ping".repeat(20_000);
+    pings.chunks(10_000).for_each(|piece| h.feed(far, piece));
+    let pending = h.ledger().pending();
+    assert!(pending <= (Limits::default().send_high + 1000) as u64, "{pending}");
+    assert!(h.unread(far) > 0, "the rest is not received");
+    h.set_room(far, usize::MAX);
+    assert_eq!(h.sent(far).len(), 20_000 * b"\x8a\x84maskpong".len());
 }

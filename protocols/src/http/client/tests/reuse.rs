@@ -96,6 +96,24 @@ fn a_request_that_waits_gets_the_place_of_a_connection_that_closes() {
 }
 
 #[test]
+fn a_request_that_offers_an_upgrade_has_a_connection_to_itself() {
+    let offer = || Request::get("/offer").upgrade("echo");
+    let (mut world, far) = with_idle(&few(1, 1));
+    world.send(offer(), WHOLE);
+    assert_eq!(world.h.state(far), State::Shut, "an idle one makes room");
+    // Neither its own connection nor that of another request is used again.
+    let mut far = world.accept();
+    for request in [Request::get("/"), offer()] {
+        world.send(request, WHOLE);
+        world.h.feed(far, OK);
+        assert_eq!(world.told(), ["200", "body "]);
+        assert_eq!(world.h.state(far), State::Shut);
+        far = world.accept();
+    }
+    assert!(world.h.sent(far).starts_with(b"GET /offer "));
+}
+
+#[test]
 fn a_request_waits_for_a_connection_only_until_its_deadline() {
     let options = ClientOptions { waiting_timeout: Duration::from_secs(3), ..few(1, 5) };
     let mut world = World::with(&options);
