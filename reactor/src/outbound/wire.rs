@@ -177,8 +177,8 @@ impl Wire<'_> {
         if self.layer.is_some() { self.most.min(SEALED) } else { self.most }
     }
 
-    /// Sends what a transport has put out. Once all of it is sent, returns how many bytes of the
-    /// queue were sealed in it.
+    /// Sends what a transport has put out, if anything. Once all of it is sent, returns how many
+    /// bytes of the queue were sealed in it.
     #[inline(never)]
     fn send_sealed(&mut self) -> io::Result<Option<usize>> {
         let Some(layer) = &mut self.layer else { return Ok(None) };

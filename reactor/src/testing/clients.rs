@@ -109,7 +109,8 @@ impl<H: Handler> Harness<H> {
         }
     }
 
-    /// Sends one byte of urgent data (`MSG_OOB`). A receive stops before it and skips it.
+    /// Sends one byte of urgent data (`MSG_OOB`). A receive stops before it and skips it. (Linux
+    /// delivers it as ordinary data if another one follows before it was skipped.)
     ///
     /// # Panics
     /// If the client has shut down its sending side.
