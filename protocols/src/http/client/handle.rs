@@ -42,9 +42,10 @@ impl<E: Exchange> Client<E> {
     /// Sends a request, from any callback of the reactor, and starts an exchange. No callback of
     /// the exchange is called from inside this call.
     ///
-    /// The request is sent on the most recently used idle connection. If none is idle, or if it
-    /// offers an [upgrade](Request::upgrade), a new one is opened. If the limit on connections is
-    /// reached, the request waits for one.
+    /// The request is sent on the most recently used idle connection. If none is idle, a new one is
+    /// opened. A request that offers an [upgrade](Request::upgrade) always gets a new one. If the
+    /// limit on connections is reached, the request waits; for an upgrade, a connection that is idle
+    /// or becomes so is closed.
     ///
     /// If the origin closes a reused connection before the first byte of the response, or sends 408
     /// and closes it, the request is retried once on a new connection, provided that its method is

@@ -99,9 +99,9 @@ impl ClientOptions {
     /// The same for connections that may be upgraded, after which a full queue has to stop reading.
     pub(super) fn connect_to_upgrade(&self) -> Connect {
         let Limits { send_high, send_segments, send_files, .. } = self.connect.limits;
-        let Connect { limits, .. } = self.connect();
-        let limits = Limits { send_high, send_segments, send_files, ..limits };
-        Connect { limits, ..self.connect.clone() }
+        let mut connect = self.connect();
+        connect.limits = Limits { send_high, send_segments, send_files, ..connect.limits };
+        connect
     }
 
     /// The port that `Host` omits: that of `https` if there is a transport, which is usually TLS.

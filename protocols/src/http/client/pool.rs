@@ -133,11 +133,14 @@ impl<E: Exchange> Shared<E> {
             running.start(cx, id, true);
             cx.peer(id).set_deadline(Some(self.options.response_timeout));
             slot.set(Some(running));
-        } else if self.has_room() || upgrades && self.close_an_idle(cx) {
+        } else if self.has_room() {
             if let Err(running) = self.connect(cx, running) {
                 self.refuse_running(cx, *running, Cause::Stopped);
             }
         } else if self.pool.borrow().waiting.len() < self.options.waiting {
+            if upgrades {
+                self.close_oldest_idle(cx);
+            }
             self.wait(cx, running);
         } else {
             self.refuse_running(cx, *running, Cause::QueueFull);
@@ -155,10 +158,13 @@ impl<E: Exchange> Shared<E> {
         std::iter::from_fn(|| idle.pop()).find(|(id, _)| cx.peer(*id).is_open())
     }
 
-    /// Closes an idle connection to make room. Returns whether there is one.
-    fn close_an_idle(&self, cx: &mut Turn) -> bool {
-        let idle = self.take_idle(cx);
-        idle.inspect(|(id, _)| cx.peer(*id).close()).is_some()
+    /// Closes the connection that has been idle for longest, if there is one, to make room.
+    fn close_oldest_idle(&self, cx: &mut Turn) {
+        let idle = &mut self.pool.borrow_mut().idle;
+        if !idle.is_empty() {
+            let (oldest, _) = idle.remove(0);
+            cx.peer(oldest).close();
+        }
     }
 
     /// Opens a connection for an exchange.

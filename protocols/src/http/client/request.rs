@@ -156,7 +156,9 @@ impl Request {
     }
 
     /// Requests an upgrade of the connection to another protocol. If the origin agrees,
-    /// [`Exchange::on_upgrade`](super::Exchange::on_upgrade) is called.
+    /// [`Exchange::on_upgrade`](super::Exchange::on_upgrade) is called. The request has a connection
+    /// to itself. It should have no long body: until the origin has read that, its response may not
+    /// be read.
     pub fn upgrade(mut self, protocol: &str) -> Self {
         write_field(&mut self.head, "Upgrade", protocol.as_bytes(), Own::Host);
         self.traits.upgrades = true;

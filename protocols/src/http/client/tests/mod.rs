@@ -6,6 +6,7 @@ mod requests;
 mod reuse;
 mod transports;
 mod turns;
+mod upgrades;
 
 use std::cell::RefCell;
 use std::rc::Rc;

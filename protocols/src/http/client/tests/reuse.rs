@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::*;
 use crate::http::Method;
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-const REQUEST: &str = "GET / HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n";
+pub(super) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+pub(super) const REQUEST: &str = "GET / HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n";
 const CLOSED: &str = "failed the connection was closed before a response";
 
 /// A client with one idle connection.
-fn with_idle(options: &ClientOptions) -> (World, FarEnd) {
+pub(super) fn with_idle(options: &ClientOptions) -> (World, FarEnd) {
     let mut world = World::with(options);
     let far = answered(&mut world);
     (world, far)
@@ -26,7 +26,7 @@ fn answered(world: &mut World) -> FarEnd {
     far
 }
 
-fn few(connections: usize, waiting: usize) -> ClientOptions {
+pub(super) fn few(connections: usize, waiting: usize) -> ClientOptions {
     ClientOptions { connections, waiting, ..ClientOptions::default() }
 }
 
@@ -93,24 +93,6 @@ fn a_request_that_waits_gets_the_place_of_a_connection_that_closes() {
         let next = world.accept();
         assert_eq!(world.h.sent(next), REQUEST, "{response:?}");
     }
-}
-
-#[test]
-fn a_request_that_offers_an_upgrade_has_a_connection_to_itself() {
-    let offer = || Request::get("/offer").upgrade("echo");
-    let (mut world, far) = with_idle(&few(1, 1));
-    world.send(offer(), WHOLE);
-    assert_eq!(world.h.state(far), State::Shut, "an idle one makes room");
-    // Neither its own connection nor that of another request is used again.
-    let mut far = world.accept();
-    for request in [Request::get("/"), offer()] {
-        world.send(request, WHOLE);
-        world.h.feed(far, OK);
-        assert_eq!(world.told(), ["200", "body "]);
-        assert_eq!(world.h.state(far), State::Shut);
-        far = world.accept();
-    }
-    assert!(world.h.sent(far).starts_with(b"GET /offer "));
 }
 
 #[test]
