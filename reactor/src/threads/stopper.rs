@@ -12,7 +12,8 @@ use crate::sys::{self, Waker};
 #[derive(Clone)]
 pub struct Stopper(Arc<StopRequest>);
 
-/// Shared by the threads that stop together. It is written only when they stop.
+/// Shared by the threads that stop together. It is written only when they are created and when
+/// they stop.
 struct StopRequest {
     /// In a separate `Arc`, because the signal handlers keep it.
     asked: Arc<AtomicBool>,

@@ -127,7 +127,9 @@ impl Reactor {
         let Lifecycle::Draining { until } = self.turn.core.lifecycle else { return };
         self.note_drained(self.turn.connections() == 0);
         let others_are_drained = self.stopper.as_ref().is_none_or(Stopper::are_drained);
-        if self.is_drained && others_are_drained || self.turn.core.now >= until {
+        // A message that was posted before the others had drained is handled first.
+        let is_over = self.is_drained && others_are_drained && !self.inboxes.is_owed();
+        if is_over || self.turn.core.now >= until {
             self.close_all();
         }
     }
