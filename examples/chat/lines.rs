@@ -30,8 +30,8 @@ impl LineHandler for LineMembers {
     }
 
     fn on_line(&mut self, cx: &mut Context<'_>, flow: &mut Flow, line: &[u8]) -> Next {
-        // A replacement character, also one that was typed, would be three times as long as the byte
-        // that it replaces.
+        // U+FFFD takes three bytes, so a line of invalid bytes would become three times as long. One
+        // that was typed becomes `?` too.
         let line = String::from_utf8_lossy(line).replace(char::REPLACEMENT_CHARACTER, "?");
         self.0.say(cx, flow, line);
         Next::Line

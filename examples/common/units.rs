@@ -28,8 +28,8 @@ pub(crate) fn rate(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Parses a number of bytes that limits memory. In other programs 0 often means that there is no
-/// limit, and here it would leave almost no connection.
+/// Parses a number of bytes that limits memory. 0 is refused: elsewhere it often means no limit, and
+/// here almost no connection would be left.
 pub(crate) fn memory(text: &str) -> Result<u64, String> {
     match size(text)? {
         0 => Err("the memory is at least 1; without the option, there is no limit".to_owned()),

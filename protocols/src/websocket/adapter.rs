@@ -18,8 +18,8 @@ use super::message::Message;
 use super::socket::{Phase, Shared, WebSocket};
 use crate::quantum::{self, MESSAGES_PER_TURN};
 
-/// How much more a compressed byte can cost than a decompressed one: one that begins a block, or a
-/// stream, which may be empty.
+/// How many decompressed bytes a compressed one counts for. One that ends an empty block or stream
+/// costs more than that, but ordinary messages should not yield after every few KiB.
 #[cfg(feature = "websocket-deflate")]
 const INPUT_WEIGHT: usize = 8;
 
@@ -36,9 +36,8 @@ const INPUT_WEIGHT: usize = 8;
 /// per-connection buffer that grows as they arrive.
 ///
 /// A connection delivers at most 1,024 frames in one turn. If messages are compressed, it also
-/// waits for the next turn once the messages that it has decompressed have
-/// [`Limits::receive_quantum`](sluicegate_reactor::Limits::receive_quantum) bytes; compressed bytes
-/// count eight times.
+/// waits for the next turn once the bytes of its messages, plus eight times their compressed length,
+/// reach [`Limits::receive_quantum`](sluicegate_reactor::Limits::receive_quantum).
 #[derive(Debug)]
 pub struct WebSockets<H> {
     handler: H,

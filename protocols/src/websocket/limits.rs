@@ -18,8 +18,8 @@ pub struct WebSocketLimits {
     /// and after decompression. The default is 1 MiB.
     ///
     /// A message takes memory only as it arrives; the announced length is never allocated in
-    /// advance. To decompress one takes up to about 0.2 s for each MiB that arrived, if its sender
-    /// wants it to.
+    /// advance. To decompress a hostile one takes up to about 0.2 s for each MiB that arrived, during
+    /// which the other connections of the thread wait.
     pub message: usize,
     /// The maximum length of a data frame in bytes. The default is 1 MiB.
     pub frame: usize,

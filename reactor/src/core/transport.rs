@@ -40,8 +40,9 @@ pub trait Transport: 'static {
     fn open(&mut self, wire: &mut [u8], out: &mut Output<'_>) -> Result<Opened, Error>;
 
     /// Turns all of `plain`, up to 64 KiB that are sent together, into bytes for the wire. A
-    /// transport that collects or compresses them may put out some of them later. It is called only
-    /// while the transport is [open](State::Open).
+    /// transport may keep bytes back, but nothing asks it for them: they leave with the next call.
+    /// One that must not delay a message puts out all of it here. It is called only while the
+    /// transport is [open](State::Open).
     ///
     /// # Errors
     /// An error ends the connection, once `out` was sent.

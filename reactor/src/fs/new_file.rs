@@ -152,7 +152,7 @@ impl Dir {
     /// together with a [`File`] that reads it. The file exists until both are dropped, and does not
     /// outlive the process.
     ///
-    /// For such a file, [commit](NewFile::commit) only writes what is left of the last
+    /// For such a file, [commit](NewFile::commit) only writes what is not written yet of the last
     /// [part](crate::Context::receive_part), which the [`File`] may lack until then. Its permissions
     /// are `0o600`.
     ///
@@ -316,10 +316,10 @@ impl NewFile {
         result
     }
 
-    /// Appends a few bytes without writing them, so that this never blocks on a disk. They stay in
-    /// memory until the next part is [received](crate::Context::receive_part), or the file is
-    /// committed, and an error is reported there. A part of 0 bytes lets workers write them if they
-    /// have become many.
+    /// Appends a few bytes in memory, so that this never blocks on a disk. They are written like the
+    /// end of a [part](crate::Context::receive_part), and are lost if the file is dropped. Nothing
+    /// limits them: after each call, receive a part, if only of 0 bytes, so that workers write what
+    /// has become 4 KiB.
     pub fn append_later(&mut self, bytes: &[u8]) {
         self.unwritten.extend_from_slice(bytes);
     }
@@ -342,13 +342,13 @@ impl NewFile {
         (count - (self.written - before) as usize, result)
     }
 
-    /// Writes what is left of the last [part](crate::Context::receive_part), and gives the file its
-    /// final name. May block on a slow disk.
+    /// Writes what is not written yet of the last [part](crate::Context::receive_part), and gives the
+    /// file its final name. May block on a slow disk.
     ///
     /// # Errors
-    /// Those of [`append`](NewFile::append), or the error of `renameat(2)`, such as `NotFound` if the directory was removed, or
-    /// `IsADirectory` if the name belongs to a directory. The new file is then removed and the old
-    /// one stays. [`ConditionFailed`](super::ConditionFailed) if its
+    /// Those of [`append`](NewFile::append), or that of `renameat(2)`, such as `NotFound` if the
+    /// directory was removed, or `IsADirectory` if the name belongs to a directory. The new file is
+    /// then removed and the old one stays. [`ConditionFailed`](super::ConditionFailed) if its
     /// [condition](NewFile::commit_if) does not hold. With [`CreateOptions::sync`], also the error
     /// of `fsync(2)`. If syncing the file fails, the new file is removed too; if syncing the
     /// directory fails, the file keeps its final name but may not survive a power failure.

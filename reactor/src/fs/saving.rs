@@ -232,7 +232,6 @@ impl Saving {
 
     /// The outcome, once everything is written or something has failed.
     pub(crate) fn outcome(mut self) -> Result<Saved, NotSaved> {
-        self.gathered.shrink_to_fit();
         self.file.unwritten = self.gathered;
         let result = match (self.failed, self.file.committed, self.when_whole) {
             (Some(error), ..) => Err(error),

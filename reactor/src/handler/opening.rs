@@ -89,8 +89,8 @@ impl Turn {
     ///
     /// The socket becomes non-blocking and close-on-exec, and gets the options in `listen`. Other
     /// processes that have it open see the change too, except for close-on-exec. The file of a Unix
-    /// socket is not removed when the listener closes, and the socket still listens where else it is
-    /// open.
+    /// socket is not removed when the listener closes, and the socket still listens wherever else it
+    /// is open.
     ///
     /// ```no_run
     /// # use sluicegate_reactor::{Context, Handler, Input};

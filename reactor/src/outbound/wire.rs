@@ -39,7 +39,7 @@ pub(crate) struct Wire<'a> {
     pub(crate) ledger: &'a mut Ledger,
     /// The maximum number of bytes to send in the whole flush.
     pub(crate) most: usize,
-    /// Bytes of the queue that the kernel has taken.
+    /// Bytes of the queue that the kernel, or a transport that keeps some back, has taken.
     pub(crate) taken: u64,
     /// Whether the kernel has taken anything.
     pub(crate) moved: bool,

@@ -147,8 +147,8 @@
 //!   allow that. Bytes that arrive without a request end their connection. Those that arrive after
 //!   the next request has been sent are taken for its response.
 //! - It opens a new connection for a request that offers an upgrade, and closes it after the
-//!   response if the origin does not agree. The new protocol has the limits of [`ClientOptions::connect`], but
-//!   the idle timeout is [`ClientOptions::body_timeout`].
+//!   response if the origin does not agree. The new protocol has the limits in the `connect` of
+//!   [`ClientOptions`], but the idle timeout is [`ClientOptions::body_timeout`].
 //! - It sends a request again if the origin closes a connection that was idle: see
 //!   [`Client::send`].
 //! - It stops sending a body if the response is complete, and closes the connection.

@@ -38,7 +38,8 @@ pub(super) struct CheckAll;
 
 impl Balancer {
     /// Begins a check of each upstream, and sets the time of the next ones. A reactor that stops
-    /// makes none: it would wait for them, and `on_stop` has ended the others.
+    /// begins none, since it would wait for them. `on_stop` ends those in progress, once they are
+    /// connected.
     fn check_all(&self, cx: &mut Turn) {
         let Some(Checks { connector, interval }) = self.checks.filter(|_| !cx.is_stopping()) else {
             return;
