@@ -7,8 +7,7 @@ use super::shortage::is_shortage;
 
 /// Asks the system for the addresses of a name, and waits for the answer: `getaddrinfo(3)` may take
 /// seconds. `NotFound` if the name has none, `QuotaExceeded` if this process or machine has run out
-/// of something, so that the name was not looked up. glibc reports a shortage in the first lookup of
-/// a process, and one of memory, as an unknown name.
+/// of something, so that the name was not looked up.
 pub(crate) fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let found = (name, port).to_socket_addrs().map(Iterator::collect);
     found.map_err(|error| io::Error::new(kind_of(&error), error))
