@@ -144,14 +144,14 @@ impl Transport for Accepted {
         self.inner().is_some_and(|inner| inner.is_secure())
     }
 
-    fn peer_address(&self) -> Option<&Address> {
+    fn peer_address(&self) -> Option<&Arc<Address>> {
         let inner = self.inner().and_then(|inner| inner.peer_address());
-        inner.or_else(|| self.header()?.source())
+        inner.or_else(|| Some(&self.header()?.addresses.as_ref()?.0))
     }
 
-    fn local_address(&self) -> Option<&Address> {
+    fn local_address(&self) -> Option<&Arc<Address>> {
         let inner = self.inner().and_then(|inner| inner.local_address());
-        inner.or_else(|| self.header()?.destination())
+        inner.or_else(|| Some(&self.header()?.addresses.as_ref()?.1))
     }
 
     fn details(&self, of: TypeId) -> Option<&dyn Any> {

@@ -77,7 +77,9 @@ fn of(kind: u8, addresses: &[u8], tlvs: &[u8]) -> Header {
             .and_then(|(source, destination)| Some((unix(source)?, unix(destination)?))),
     };
     match pair {
-        Some(pair) => Header { addresses: Some(Box::new(pair)), tlvs: tlvs.to_vec() },
+        Some((source, destination)) => {
+            Header { tlvs: tlvs.to_vec(), ..Header::new(source, destination) }
+        }
         None => Header::local(),
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::sync::Arc;
 
 use sluicegate_reactor::{Address, Context};
 
@@ -34,8 +35,8 @@ pub enum Version {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Boxed: a connection keeps its header, and Unix addresses are large.
-    pub(super) addresses: Option<Box<(Address, Address)>>,
+    /// Shared: a connection keeps its header, and Unix addresses are large.
+    pub(super) addresses: Option<(Arc<Address>, Arc<Address>)>,
     /// TLVs, encoded and valid.
     pub(super) tlvs: Vec<u8>,
 }
@@ -61,7 +62,7 @@ impl Header {
     /// A header for a client's connection from `source` to `destination`.
     #[must_use]
     pub fn new(source: impl Into<Address>, destination: impl Into<Address>) -> Header {
-        let addresses = Some(Box::new((source.into(), destination.into())));
+        let addresses = Some((Arc::new(source.into()), Arc::new(destination.into())));
         Header { addresses, tlvs: Vec::new() }
     }
 
@@ -98,13 +99,13 @@ impl Header {
     /// The address of the client; `None` if those of the connection apply.
     #[must_use]
     pub fn source(&self) -> Option<&Address> {
-        self.addresses.as_ref().map(|addresses| &addresses.0)
+        self.addresses.as_ref().map(|(source, _)| &**source)
     }
 
     /// The address that the client connected to; `None` if those of the connection apply.
     #[must_use]
     pub fn destination(&self) -> Option<&Address> {
-        self.addresses.as_ref().map(|addresses| &addresses.1)
+        self.addresses.as_ref().map(|(_, destination)| &**destination)
     }
 
     /// The TLVs, in order.
@@ -188,8 +189,7 @@ impl Header {
 
     /// The addresses as they are encoded, if they are of the same kind.
     pub(super) fn endpoints(&self) -> Option<Endpoints<'_>> {
-        let (source, destination) = &**self.addresses.as_ref()?;
-        match (source, destination) {
+        match (self.source()?, self.destination()?) {
             (Address::Ip(source), Address::Ip(destination)) => {
                 let v4 = (to_v4(*source), to_v4(*destination));
                 Some(match v4 {
@@ -197,7 +197,9 @@ impl Header {
                     _ => Endpoints::V6(to_v6(*source), to_v6(*destination)),
                 })
             }
-            (Address::Unix(_), Address::Unix(_)) => Some(Endpoints::Unix(source, destination)),
+            (source @ Address::Unix(_), destination @ Address::Unix(_)) => {
+                Some(Endpoints::Unix(source, destination))
+            }
             _ => None,
         }
     }

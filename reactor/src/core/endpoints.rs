@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use super::Core;
 use super::transport::Transport;
@@ -17,8 +18,8 @@ pub struct Endpoints<'cx> {
     kernel: Kernel,
     socket: Fd,
     /// What the transport says.
-    peer: Option<Address>,
-    local: Option<Address>,
+    peer: Option<Arc<Address>>,
+    local: Option<Arc<Address>>,
     /// The callback: until it returns, the descriptor is not closed.
     callback: PhantomData<&'cx ()>,
 }
@@ -44,7 +45,7 @@ impl Endpoints<'_> {
     /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
     pub fn peer(&self) -> io::Result<Address> {
         match &self.peer {
-            Some(address) => Ok(address.clone()),
+            Some(address) => Ok(Address::clone(address)),
             None => self.kernel.peer_address(self.socket()?),
         }
     }
@@ -55,7 +56,7 @@ impl Endpoints<'_> {
     /// The error of `getsockname(2)`.
     pub fn local(&self) -> io::Result<Address> {
         match &self.local {
-            Some(address) => Ok(address.clone()),
+            Some(address) => Ok(Address::clone(address)),
             None => self.kernel.local_address(self.socket()?),
         }
     }

@@ -66,13 +66,13 @@ pub trait Transport: 'static {
     }
 
     /// The address of the peer, if the transport knows it better than the socket does.
-    fn peer_address(&self) -> Option<&Address> {
+    fn peer_address(&self) -> Option<&Arc<Address>> {
         None
     }
 
     /// The address that the peer connected to, if the transport knows it better than the socket
     /// does.
-    fn local_address(&self) -> Option<&Address> {
+    fn local_address(&self) -> Option<&Arc<Address>> {
         None
     }
 

@@ -1,5 +1,7 @@
 //! A handler learns of a connection when the handshake is over.
 
+use std::sync::Arc;
+
 use sluicegate_reactor::Turn;
 use sluicegate_reactor::testing::Remote;
 use sluicegate_reactor::{Connect, Reason};
@@ -205,7 +207,7 @@ fn a_connection_that_is_closed_in_its_handshake_sends_what_is_queued_first() {
 
 /// A preamble of one line, after which the bytes pass as they are.
 struct Preamble {
-    peer: Address,
+    peer: Arc<Address>,
     done: bool,
 }
 
@@ -214,7 +216,7 @@ impl Transport for Preamble {
         let Some(end) = wire.iter().position(|byte| *byte == b'\n') else {
             return Ok(Opened::Incomplete);
         };
-        self.peer = std::str::from_utf8(&wire[..end])?.parse()?;
+        self.peer = Arc::new(std::str::from_utf8(&wire[..end])?.parse()?);
         self.done = true;
         Ok(Opened::nothing(end + 1))
     }
@@ -224,7 +226,7 @@ impl Transport for Preamble {
     fn state(&self) -> Phase {
         if self.done { Phase::Transparent } else { Phase::Handshake }
     }
-    fn peer_address(&self) -> Option<&Address> {
+    fn peer_address(&self) -> Option<&Arc<Address>> {
         Some(&self.peer)
     }
 }
@@ -266,7 +268,7 @@ fn a_handshake_has_one_quantum_a_turn_however_much_the_client_sends() {
 fn a_preamble_leaves_what_follows_it_and_stays_out_of_the_way() {
     for size in [1, 7, 100] {
         let transport = Some(Factory::new(|address: &Address| {
-            let preamble = Preamble { peer: address.clone(), done: false };
+            let preamble = Preamble { peer: Arc::new(address.clone()), done: false };
             Ok(Some(Box::new(preamble) as Box<dyn Transport>))
         }));
         let probe = Probe::new(|cx, call, notes| match call {
