@@ -11,7 +11,7 @@ use super::head;
 use super::limits::MAX_HEADERS;
 use super::output::Destination;
 use super::reply::Reply;
-use super::request::{BodyLength, Connection, Method, Request, Version};
+use super::request::{BodyLength, Connection, Request, Version};
 use super::response::{
     Awaited, BodyMode, Finished, Outcome, PendingResponse, Persistence, QueuedResponse,
     ResponseMode,
@@ -43,7 +43,7 @@ impl Aftermath {
         ResponseMode {
             persistence: persistence(self.close),
             after_body: persistence(self.is_last),
-            head_only: request.method == Method::Head,
+            head_only: request.method == "HEAD",
             is_modern: request.version == Version::Http11,
         }
     }
@@ -72,7 +72,8 @@ impl<S: Service> Http<S> {
     ) {
         let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let slots = &mut slots[..self.limits.headers.min(MAX_HEADERS)];
-        let connection = Connection::of(cx);
+        let endpoints = cx.endpoints();
+        let connection = Connection::of(cx, &endpoints);
         let request = match head::parse(head, slots, &self.limits, &mut self.hosts, &connection) {
             Ok(request) => request,
             Err(status) => return self.refuse_head(cx, session, head, arrived, status),
@@ -87,27 +88,33 @@ impl<S: Service> Http<S> {
         // Of these requests, only one that was postponed has waited.
         let since = session.waiting_since();
         session.finish_request(aftermath.skip);
-        let outcome = match arrived {
-            Arrived::Head(input) => {
-                let to = Destination::Call(cx);
-                let reply = Reply::new(to, &mut self.output, aftermath.mode(&request));
-                match self.service.call(&request, reply).0 {
-                    Outcome::Waits(awaited) => {
-                        let awaited = (awaited, input);
-                        self.deliver_at_once(cx, session, &request, awaited, &mut aftermath)
+        let finished = 'finished: {
+            let outcome = match arrived {
+                Arrived::Head(input) => {
+                    let to = Destination::Call(cx);
+                    let reply = Reply::new(to, &mut self.output, aftermath.mode(&request));
+                    match self.service.call(&request, reply).0 {
+                        Outcome::Waits(awaited) => {
+                            let awaited = (awaited, input);
+                            self.deliver_at_once(cx, session, &request, awaited, &mut aftermath)
+                        }
+                        // Not by way of `outcome`: copying that as a whole would stall, as the
+                        // stores that have just written its fields cannot be forwarded to it.
+                        Outcome::Finished(finished) => break 'finished finished,
                     }
-                    finished => finished,
                 }
-            }
-            Arrived::Body(body, state) => self.deliver_body(cx, &request, aftermath, (body, state)),
-        };
-        let finished = match outcome {
-            Outcome::Finished(finished) => finished,
-            Outcome::Waits(awaited) => {
-                let times = (aftermath.skip, since.unwrap_or(cx.now()));
-                match self.wait(cx, session, (head, &request), times, awaited) {
-                    Ok(()) => return,
-                    Err(status) => self.refusal(cx, aftermath.mode(&request), status),
+                Arrived::Body(body, state) => {
+                    self.deliver_body(cx, &request, aftermath, (body, state))
+                }
+            };
+            match outcome {
+                Outcome::Finished(finished) => finished,
+                Outcome::Waits(awaited) => {
+                    let times = (aftermath.skip, since.unwrap_or(cx.now()));
+                    match self.wait(cx, session, (head, &request), times, awaited) {
+                        Ok(()) => return,
+                        Err(status) => self.refusal(cx, aftermath.mode(&request), status),
+                    }
                 }
             }
         };
@@ -299,7 +306,7 @@ impl<S: Service> Http<S> {
 
     /// Logs a response, and closes the connection if that was the last. `since` is when its request
     /// began to wait, unless that was in this callback.
-    #[inline]
+    #[inline(always)]
     fn finish_answer(
         &mut self,
         cx: &mut Context<'_>,

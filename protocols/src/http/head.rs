@@ -115,8 +115,8 @@ fn parse_whole<'a>(
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let headers: &'a [Header<'a>] = parsed.headers;
     let fields = Fields::of(headers, hosts, limits)?;
-    let method = Method::from(method);
-    let target = Target::of(method, target)?;
+    let known = Method::from(method);
+    let target = Target::of(known, target)?;
     if fields.host.is_none() && version == Version::Http11 {
         return Err(Status::BAD_REQUEST);
     }
@@ -124,7 +124,7 @@ fn parse_whole<'a>(
     if version == Version::Http11 && fields.expects_other {
         return Err(Status::EXPECTATION_FAILED);
     }
-    if matches!(method, Method::Connect | Method::Trace) {
+    if matches!(known, Method::Connect | Method::Trace) {
         return Err(Status::NOT_IMPLEMENTED);
     }
     Ok(Request {

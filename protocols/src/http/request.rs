@@ -9,7 +9,7 @@ use sluicegate_reactor::{Address, ConnId, Context, Endpoints};
 /// A request whose head was checked. It borrows from the received bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    pub(super) method: Method<'a>,
+    pub(super) method: &'a str,
     pub(super) target: &'a str,
     pub(super) path: &'a str,
     pub(super) query: Option<&'a str>,
@@ -26,15 +26,15 @@ pub struct Request<'a> {
 #[derive(Debug)]
 pub(super) struct Connection<'a> {
     id: ConnId,
-    endpoints: Endpoints<'a>,
+    endpoints: &'a Endpoints<'a>,
     is_secure: bool,
 }
 
 impl<'a> Connection<'a> {
-    /// The current connection.
+    /// The current connection, which has these endpoints.
     #[inline]
-    pub(super) fn of(cx: &Context<'a>) -> Connection<'a> {
-        Connection { id: cx.id(), endpoints: cx.endpoints(), is_secure: cx.is_secure() }
+    pub(super) fn of(cx: &Context<'_>, endpoints: &'a Endpoints<'a>) -> Connection<'a> {
+        Connection { id: cx.id(), endpoints, is_secure: cx.is_secure() }
     }
 }
 
@@ -64,7 +64,7 @@ impl<'a> Request<'a> {
     /// The method.
     #[must_use]
     pub fn method(&self) -> Method<'a> {
-        self.method
+        Method::from(self.method)
     }
 
     /// The request target as it was received.
