@@ -11,7 +11,7 @@
 use std::mem::MaybeUninit;
 
 use httparse::Header;
-use memchr::memchr;
+use memchr::memmem;
 
 use super::fields::Fields;
 use super::grammar;
@@ -163,7 +163,7 @@ pub(super) fn later_minor_version(head: &[u8]) -> Option<usize> {
 
 /// The major version of a request line of three words, and the position of its minor version.
 fn version_digits(head: &[u8]) -> Option<(u8, usize)> {
-    let end = memchr(b'\r', head)?;
+    let end = memmem::find(head, b"\r\n")?;
     let mut words = head[..end].split(|&byte| byte == b' ');
     let (_, _, version) = (words.next()?, words.next()?, words.next()?);
     match (version, words.next()) {
