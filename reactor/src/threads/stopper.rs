@@ -56,13 +56,13 @@ impl Stopper {
     }
 
     /// Asks the reactors to stop. Their connections then have a grace period to finish: see
-    /// [`Reactor::set_drain`](crate::Reactor::set_drain).
+    /// [`Reactor::set_drain`](crate::Reactor::set_drain). Further calls have no effect.
     ///
     /// # Errors
     /// The first error from waking a thread. The other threads are woken nevertheless.
     pub fn stop(&self) -> io::Result<()> {
-        self.0.asked.store(true, Ordering::SeqCst);
-        self.wake()
+        // Each reactor asks all of them when it begins to drain.
+        if self.0.asked.swap(true, Ordering::SeqCst) { Ok(()) } else { self.wake() }
     }
 
     /// Notes that a reactor which stops has lost its last connection, or has opened one again. Wakes
@@ -117,5 +117,22 @@ impl Stopper {
         };
         sys::on_termination(self.0.asked.clone(), stop)
             .inspect_err(|_| self.0.on_signals.store(false, Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Kernel, Selector};
+
+    #[test]
+    fn only_the_first_request_to_stop_wakes_the_threads() {
+        let mut selector = Selector::new(&Kernel::Os, 1).unwrap();
+        let stopper = Stopper::new(1, Duration::ZERO);
+        stopper.add(0, selector.add_waker(1).unwrap().unwrap());
+        stopper.stop().unwrap();
+        assert_eq!(selector.wait(Some(Duration::ZERO)).unwrap(), 1);
+        stopper.stop().unwrap();
+        assert_eq!(selector.wait(Some(Duration::ZERO)).unwrap(), 0);
     }
 }
