@@ -188,6 +188,21 @@ fn a_server_goes_on_if_the_new_process_fails() {
 }
 
 #[test]
+fn a_server_that_another_has_taken_over_from_goes_on_draining_at_the_first_signal_only() {
+    let site = Site::new();
+    let mut server = site.start("1");
+    let mut idle = Client::new(&server);
+    assert_eq!(idle.get("/small").0.status, 200);
+    let [finished, _cut] = [(); 2].map(|()| site.download(&server));
+    let _next = site.start("1");
+    assert_eq!(idle.rest().read(&mut [0]).expect("the end of an idle connection"), 0);
+    server.signal("TERM");
+    site.finish(finished);
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(128 + 15));
+}
+
+#[test]
 fn what_has_replaced_the_file_of_a_unix_socket_belongs_to_no_process_that_takes_over() {
     let site = Site::new();
     let unix = site.dir.path().join("unix");

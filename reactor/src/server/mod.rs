@@ -251,8 +251,9 @@ impl Server {
 
     /// Makes SIGINT and SIGTERM stop the server. During the
     /// [shutdown delay](ServerOptions::shutdown_delay), a second signal ends the delay. While the
-    /// server is stopping, another one ends the process immediately, whatever else it is doing.
-    /// Calling this again has no effect.
+    /// server is stopping, another one ends the process immediately, whatever else it is doing. If
+    /// it is stopping because another process has [taken over](restart), the first signal changes
+    /// nothing: whoever stops the service may signal both. Calling this again has no effect.
     ///
     /// # Errors
     /// The error of installing the signal handlers (`sigaction(2)`).

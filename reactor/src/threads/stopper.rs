@@ -15,9 +15,11 @@ pub struct Stopper(Arc<StopRequest>);
 /// Shared by the threads that stop together. It is written only when they are created and when
 /// they stop.
 struct StopRequest {
-    /// In a separate `Arc`, because the signal handlers keep it.
-    asked: Arc<AtomicBool>,
+    asked: AtomicBool,
     on_signals: AtomicBool,
+    /// Whether the next signal ends the process. In a separate `Arc`, because the signal handlers
+    /// keep it.
+    is_urgent: Arc<AtomicBool>,
     /// Set by the first signal.
     announced: AtomicBool,
     /// How long the reactors keep accepting after the first signal.
@@ -32,8 +34,9 @@ impl Stopper {
     /// A stopper of reactors that are created later.
     pub(crate) fn new(reactors: usize, delay: Duration) -> Stopper {
         Stopper(Arc::new(StopRequest {
-            asked: Arc::default(),
+            asked: AtomicBool::new(false),
             on_signals: AtomicBool::new(false),
+            is_urgent: Arc::default(),
             announced: AtomicBool::new(false),
             delay,
             wakers: (0..reactors).map(|_| OnceLock::new()).collect(),
@@ -61,6 +64,13 @@ impl Stopper {
     /// # Errors
     /// The first error from waking a thread. The other threads are woken nevertheless.
     pub fn stop(&self) -> io::Result<()> {
+        self.0.is_urgent.store(true, Ordering::SeqCst);
+        self.retire()
+    }
+
+    /// Asks the reactors to stop because another process has taken over. Whoever stops the service
+    /// sends a signal to both processes, which must not cut off the connections of this one.
+    pub(crate) fn retire(&self) -> io::Result<()> {
         // Each reactor asks all of them when it begins to drain.
         if self.0.asked.swap(true, Ordering::SeqCst) { Ok(()) } else { self.wake() }
     }
@@ -112,10 +122,10 @@ impl Stopper {
             let is_first = !stopper.0.announced.swap(true, Ordering::SeqCst);
             // Nothing can be reported from inside a signal handler, and a waker that exists does
             // not refuse.
-            let delays = is_first && !stopper.0.delay.is_zero();
+            let delays = is_first && !stopper.0.delay.is_zero() && !stopper.is_asked();
             let _ = if delays { stopper.wake() } else { stopper.stop() };
         };
-        sys::on_termination(self.0.asked.clone(), stop)
+        sys::on_termination(self.0.is_urgent.clone(), stop)
             .inspect_err(|_| self.0.on_signals.store(false, Ordering::Relaxed))
     }
 }

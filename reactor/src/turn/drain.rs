@@ -99,7 +99,7 @@ impl Reactor {
         if self.turn.core.lifecycle != Lifecycle::Asked {
             return;
         }
-        if let Some(stopper) = &self.stopper {
+        if let Some(stopper) = self.stopper.as_ref().filter(|stopper| !stopper.is_asked()) {
             // If a handler asked, the signals and the other threads do not know yet. An error to
             // wake a thread has no one to go to, and no known cause.
             let _ = stopper.stop();

@@ -89,7 +89,7 @@ impl Estate {
             notifier.main_pid(pid);
         }
         // Comes last: if nothing is open, the process ends before this call returns.
-        if let Err(error) = self.stopper.stop() {
+        if let Err(error) = self.stopper.retire() {
             log::error!("cannot wake the threads to stop them: {error}");
         }
     }
