@@ -81,8 +81,7 @@ impl Estate {
         let name = pid.map_or("a process".into(), |pid| format!("process {pid}"));
         if let Err(error) = self.try_to_hand_over(stream, &name) {
             message::refuse(stream, &error.to_string());
-            log::warn!("{name} has not taken over: {error}; this server keeps running");
-            return;
+            return log::warn!("{}", self.failure(&name, &error));
         }
         log::info!("{name} has taken over; generation {} stops", self.generation);
         if let (Some(notifier), Some(pid)) = (&self.notifier, pid) {
@@ -127,6 +126,13 @@ impl Estate {
         result
     }
 
+    /// What the log says if a process has not taken over.
+    fn failure(&self, name: &str, error: &io::Error) -> String {
+        let is_stopping = self.listeners[0].1.with(|own| own.copies.iter().all(Option::is_none));
+        let outcome = if is_stopping { "" } else { "; this server keeps running" };
+        format!("{name} has not taken over: {error}{outcome}")
+    }
+
     fn state(&self) -> io::Result<Vec<u8>> {
         let state = self.state.as_ref().map_or_else(Vec::new, |state| state());
         if state.len() > LARGEST_STATE {
@@ -166,4 +172,40 @@ impl Estate {
 
 fn refused<T>(why: &str) -> io::Result<T> {
     Err(io::Error::new(ErrorKind::ResourceBusy, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::listen::custody::Sockets;
+
+    /// What a server logs that refuses a process with this request.
+    fn refuses(is_stopping: bool, request: &str) -> String {
+        let socket = (!is_stopping).then(|| TcpListener::bind("127.0.0.1:0").unwrap().into());
+        let owner = Owner::ThisProcess;
+        let sockets = Sockets { file: None, copies: vec![socket], owner, adopted: false };
+        let estate = Estate {
+            generation: 1,
+            listeners: [(Kind::Control, Custody::new(sockets))].into(),
+            state: None,
+            stopper: Stopper::new(1, Duration::ZERO),
+            notifier: None,
+            has_started: Arc::new(AtomicBool::new(true)),
+            is_offered: Arc::default(),
+        };
+        let (new, old) = UnixStream::pair().unwrap();
+        message::send(&new, request, &[]).unwrap();
+        let error = estate.try_to_hand_over(&old, "process 7").unwrap_err();
+        estate.failure("process 7", &error)
+    }
+
+    #[test]
+    fn a_server_that_refuses_because_it_is_stopping_does_not_say_that_it_keeps_running() {
+        let text = refuses(true, &message::request());
+        assert_eq!(text, "process 7 has not taken over: this server is stopping");
+        let text = refuses(false, "hello\n");
+        assert!(text.ends_with("requested the listeners; this server keeps running"), "{text}");
+    }
 }
