@@ -40,7 +40,7 @@ use outbox::Delivery;
 use web::{Site, WebMembers};
 
 /// Room for a burst of 20 lines from each of 6,000 members.
-const REPORTS: MailboxLimits = MailboxLimits { capacity: 131_072, per_turn: 1024 };
+pub(crate) const REPORTS: MailboxLimits = MailboxLimits { capacity: 131_072, per_turn: 1024 };
 /// Queues are flushed once a turn. Many members who talk in the same moment must not fill the
 /// queues of those who read: 32 lines are about half of what a queue holds. The hub handles far
 /// more reports in a turn, so most of what it answers to a burst waits in the mailbox.
@@ -54,14 +54,15 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Creates the parts of a chat on this number of threads. `deliveries` limits the mailbox from
-    /// the hub to each front.
+    /// Creates the parts of a chat on this number of threads. `reports` limits the mailbox of the
+    /// hub, and `deliveries` that of each front.
     pub(crate) fn for_each_thread(
         threads: usize,
         room_size: usize,
+        reports: &MailboxLimits,
         deliveries: &MailboxLimits,
     ) -> Vec<Part> {
-        let (hub, reports) = mailbox_with(&REPORTS);
+        let (hub, reports) = mailbox_with(reports);
         let fronts = (0..2 * threads).map(|_| mailbox_with(deliveries));
         let (handles, mailboxes): (Vec<_>, Vec<_>) = fronts.unzip();
         let mut first = Some((Hub::new(handles, room_size), reports));
@@ -78,9 +79,9 @@ impl Part {
         metrics: Option<HttpMetrics>,
     ) -> (HandlerId<Lines<LineMembers>>, HandlerId<Http<Site>>) {
         let [(lines, for_lines), (sockets, for_sockets)] = self.fronts;
-        let lines = reactor.register(LineMembers::lines(lines));
+        let lines = LineMembers::register(lines, reactor);
         reactor.attach(for_lines, lines);
-        let members = reactor.register(WebMembers::sockets(sockets));
+        let members = WebMembers::register(sockets, reactor);
         reactor.attach(for_sockets, members);
         if let Some((hub, reports)) = self.hub {
             let hub = hub.register(reactor);
@@ -115,7 +116,7 @@ pub(crate) fn main() -> ExitCode {
         let for_browsers = limits(Limits::default().idle);
         server.web = web.map(|target| (target, for_browsers.clone()));
         let (threads, room_size) = (server.threads.into(), room_size as usize);
-        let parts = Part::for_each_thread(threads, room_size, &DELIVERIES);
+        let parts = Part::for_each_thread(threads, room_size, &REPORTS, &DELIVERIES);
         let describe = |at: &Address| format!("chat on {at}");
         let opened = server.open(limits(None))?;
         opened.run_with(parts, describe, |shard, part, (web, metrics, limited)| {

@@ -16,12 +16,17 @@ const BURST: Duration = Duration::from_secs(4);
 /// How long a member may leave its queue full before it is disconnected. In the meantime it misses
 /// messages.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// The time between two attempts to report that a member has left.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// The limits of connections. A message is not copied to each queue, unless it is shorter than what
 /// a queue needs to refer to it. `idle` is for browsers, who answer pings; others may be silent.
 pub(crate) fn limits(idle: Option<Duration>) -> Limits {
     Limits { join: 64, join_in_room: 64, idle, ..Limits::default() }
 }
+
+/// A member has left, and the mailbox of the hub was full.
+pub(crate) struct Left(pub(crate) ConnId);
 
 /// The way to the hub for a handler of connections, of which each thread has two.
 pub(crate) struct Front {
@@ -50,9 +55,14 @@ impl Front {
         }
     }
 
-    pub(crate) fn close(&self, cx: &mut Turn, id: ConnId) {
-        if !cx.is_stopping() {
-            self.report(id, What::Closed);
+    /// Reports that a member of the handler `own` has left, again and again until the hub has taken
+    /// the report: otherwise the hub would keep the nickname for ever.
+    pub(crate) fn close<H>(&self, cx: &mut Turn, own: HandlerId<H>, Left(id): Left)
+    where
+        H: Handler + Receive<Left, H::Session>,
+    {
+        if !cx.is_stopping() && !self.report(id, What::Closed) {
+            cx.after(RETRY, own, Left(id));
         }
     }
 

@@ -3,21 +3,33 @@
 use sluicegate_protocols::line::{Delimiter, LineHandler, Lines, Next, Splitter};
 use sluicegate_reactor::*;
 
-use super::front::{Flow, Front, LINE};
+use super::front::{Flow, Front, LINE, Left};
 use super::outbox::Delivery;
 
-pub(crate) struct LineMembers(Front);
+pub(crate) struct LineMembers {
+    front: Front,
+    own: HandlerId<Lines<LineMembers>>,
+}
 
 impl LineMembers {
-    pub(crate) fn lines(front: Front) -> Lines<LineMembers> {
-        Lines::with(LineMembers(front), Splitter::new(Delimiter::newline(), LINE))
+    pub(crate) fn register(front: Front, reactor: &mut Reactor) -> HandlerId<Lines<LineMembers>> {
+        let own = reactor.reserve();
+        let members = LineMembers { front, own };
+        reactor.install(own, Lines::with(members, Splitter::new(Delimiter::newline(), LINE)));
+        own
     }
 }
 
 impl Receive<Delivery, Flow> for LineMembers {
     fn on_message(&mut self, cx: &mut Sessions<'_, Flow>, delivery: Delivery) {
         let text = &delivery.text;
-        self.0.deliver(cx, &delivery, |cx, flow| flow.send(cx, |cx| cx.send(text)));
+        self.front.deliver(cx, &delivery, |cx, flow| flow.send(cx, |cx| cx.send(text)));
+    }
+}
+
+impl Receive<Left, Flow> for LineMembers {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Flow>, left: Left) {
+        self.front.close(cx, self.own, left);
     }
 }
 
@@ -25,7 +37,7 @@ impl LineHandler for LineMembers {
     type Session = Flow;
 
     fn on_open(&mut self, cx: &mut Context<'_>) -> Flow {
-        self.0.open(cx);
+        self.front.open(cx);
         Flow::default()
     }
 
@@ -33,7 +45,7 @@ impl LineHandler for LineMembers {
         // U+FFFD takes three bytes, so a line of invalid bytes would become three times as long. One
         // that was typed becomes `?` too.
         let line = String::from_utf8_lossy(line).replace(char::REPLACEMENT_CHARACTER, "?");
-        self.0.say(cx, flow, line);
+        self.front.say(cx, flow, line);
         Next::Line
     }
 
@@ -56,6 +68,6 @@ impl LineHandler for LineMembers {
     }
 
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, _: Flow, _: Reason) {
-        self.0.close(cx, id);
+        self.front.close(cx, self.own, Left(id));
     }
 }

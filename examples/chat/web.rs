@@ -7,7 +7,7 @@ use sluicegate_protocols::websocket::{
 };
 use sluicegate_reactor::*;
 
-use super::front::{Flow, Front, LINE};
+use super::front::{Flow, Front, LINE, Left};
 use super::outbox::Delivery;
 
 /// The page needs nothing but its own style and script.
@@ -42,12 +42,20 @@ impl Service for Site {
     }
 }
 
-pub(crate) struct WebMembers(Front);
+pub(crate) struct WebMembers {
+    front: Front,
+    own: HandlerId<WebSockets<WebMembers>>,
+}
 
 impl WebMembers {
-    pub(crate) fn sockets(front: Front) -> WebSockets<WebMembers> {
+    pub(crate) fn register(
+        front: Front,
+        reactor: &mut Reactor,
+    ) -> HandlerId<WebSockets<WebMembers>> {
+        let own = reactor.reserve();
         let limits = WebSocketLimits { message: LINE, frame: LINE, ..WebSocketLimits::default() };
-        WebSockets::with(WebMembers(front), limits)
+        reactor.install(own, WebSockets::with(WebMembers { front, own }, limits));
+        own
     }
 }
 
@@ -61,7 +69,13 @@ fn send(cx: &mut Context<'_>, socket: &mut WebSocket<Flow>, frame: &Frame) {
 impl Receive<Delivery, WebSocket<Flow>> for WebMembers {
     fn on_message(&mut self, cx: &mut Sessions<'_, WebSocket<Flow>>, delivery: Delivery) {
         let frame = Frame::new(&*String::from_utf8_lossy(&delivery.text));
-        self.0.deliver(cx, &delivery, |cx, socket| send(cx, socket, &frame));
+        self.front.deliver(cx, &delivery, |cx, socket| send(cx, socket, &frame));
+    }
+}
+
+impl Receive<Left, WebSocket<Flow>> for WebMembers {
+    fn on_message(&mut self, cx: &mut Sessions<'_, WebSocket<Flow>>, left: Left) {
+        self.front.close(cx, self.own, left);
     }
 }
 
@@ -69,7 +83,7 @@ impl WebSocketHandler for WebMembers {
     type Session = Flow;
 
     fn on_open(&mut self, cx: &mut Context<'_>, _: &mut WebSocket<Flow>) {
-        self.0.open(cx);
+        self.front.open(cx);
     }
 
     fn on_message(
@@ -79,7 +93,7 @@ impl WebSocketHandler for WebMembers {
         message: Message<'_>,
     ) {
         match message {
-            Message::Text(line) => self.0.say(cx, &mut socket.session, line.into_owned()),
+            Message::Text(line) => self.front.say(cx, &mut socket.session, line.into_owned()),
             Message::Binary(_) => socket.close(cx, CloseCode::UNSUPPORTED_DATA, ""),
         }
     }
@@ -98,6 +112,6 @@ impl WebSocketHandler for WebMembers {
     }
 
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, _: Flow, _: Closed) {
-        self.0.close(cx, id);
+        self.front.close(cx, self.own, Left(id));
     }
 }

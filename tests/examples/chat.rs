@@ -14,7 +14,7 @@ mod example;
 use example::front::{LINE, limits};
 use example::hub::{HELP, HISTORY, NOTICED};
 use example::lines::LineMembers;
-use example::{DELIVERIES, Part};
+use example::{DELIVERIES, Part, REPORTS};
 
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;
@@ -55,14 +55,22 @@ fn payloads(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
 }
 
 impl Chat {
-    fn new(room_size: usize, deliveries: &MailboxLimits) -> Chat {
+    fn new(room_size: usize) -> Chat {
+        Chat::with_mailboxes(room_size, &REPORTS, &DELIVERIES)
+    }
+
+    fn with_mailboxes(
+        room_size: usize,
+        reports: &MailboxLimits,
+        deliveries: &MailboxLimits,
+    ) -> Chat {
         let mut web = None;
         let listen = Listen { limits: limits(None), ..Listen::default() };
         let h = Harness::build(
             &listen,
             |_| {},
             |reactor| {
-                let part = Part::for_each_thread(1, room_size, deliveries).remove(0);
+                let part = Part::for_each_thread(1, room_size, reports, deliveries).remove(0);
                 let (lines, site) = part.register(reactor, None);
                 web = reactor.listen("127.0.0.1:8000", &listen, site).ok();
                 lines
@@ -73,18 +81,20 @@ impl Chat {
 
     /// A chat with members in its lobby, who have heard nothing yet.
     fn with(members: usize) -> (Chat, Vec<Client>) {
-        Chat::with_mailboxes(members, &DELIVERIES)
+        let mut chat = Chat::new(10_000);
+        let all = chat.open(members);
+        (chat, all)
     }
 
-    fn with_mailboxes(members: usize, deliveries: &MailboxLimits) -> (Chat, Vec<Client>) {
-        let mut chat = Chat::new(10_000, deliveries);
+    /// Opens members in the lobby, who have heard nothing yet.
+    fn open(&mut self, members: usize) -> Vec<Client> {
         let mut all = Vec::new();
         while all.len() < members {
-            let h = &mut chat.h;
+            let h = &mut self.h;
             h.at_once(|h| all.extend((all.len()..members).take(100).map(|_| h.open())));
         }
-        chat.h.at_once(|h| all.iter().for_each(|client| _ = h.sent(*client)));
-        (chat, all)
+        self.h.at_once(|h| all.iter().for_each(|client| _ = h.sent(*client)));
+        all
     }
 
     fn says(&mut self, client: Client, line: &str) {
@@ -221,7 +231,7 @@ fn who_joins_gets_the_last_messages_of_the_room() {
 
 #[test]
 fn a_room_has_a_most() {
-    let mut chat = Chat::new(2, &DELIVERIES);
+    let mut chat = Chat::new(2);
     let members: Vec<_> = (0..3).map(|_| chat.h.open()).collect();
     assert!(chat.hears(members[2]).ends_with("* you are guest3 in lobby-2; members: 1\n"));
     chat.says(members[2], "/join lobby");

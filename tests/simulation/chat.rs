@@ -14,7 +14,7 @@ use sluicegate_reactor::{Limits, Listen};
 mod example;
 use example::hub::HELP;
 use example::outbox::MISSED;
-use example::{DELIVERIES, Part};
+use example::{DELIVERIES, Part, REPORTS};
 
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;
@@ -28,7 +28,7 @@ const OPEN: &str = "GET /socket HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
 
 /// One chat on two reactors.
 fn serve(sim: &mut Sim, limits: &Limits) {
-    let parts = Part::for_each_thread(ADDRESSES.len(), 10_000, &DELIVERIES);
+    let parts = Part::for_each_thread(ADDRESSES.len(), 10_000, &REPORTS, &DELIVERIES);
     for (part, [lines_at, web_at]) in parts.into_iter().zip(ADDRESSES) {
         let listen = Listen { limits: limits.clone(), ..Listen::default() };
         sim.reactor(|reactor| {

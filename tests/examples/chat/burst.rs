@@ -6,7 +6,7 @@ use sluicegate_reactor::MailboxLimits;
 
 use super::example::hub::HELP;
 use super::example::outbox::MISSED;
-use super::{Chat, LINE};
+use super::{Chat, DELIVERIES, LINE, REPORTS, frame};
 
 /// Fewer lines than a member can say at once.
 const LINES: usize = 19;
@@ -37,7 +37,8 @@ fn lines_that_are_not_text_are_not_longer_for_those_who_read() {
 #[test]
 fn members_are_told_that_messages_were_lost_and_hear_the_next_ones() {
     let mailboxes = MailboxLimits { capacity: 8, per_turn: 32 };
-    let (mut chat, members) = Chat::with_mailboxes(2, &mailboxes);
+    let mut chat = Chat::with_mailboxes(10, &REPORTS, &mailboxes);
+    let members = chat.open(2);
     let web = chat.open_web();
     chat.hears(members[1]);
     let lines: String = (1..=16).map(|number| format!("{number}\n")).collect();
@@ -57,10 +58,33 @@ fn members_are_told_that_messages_were_lost_and_hear_the_next_ones() {
 #[test]
 fn a_loss_is_told_before_the_next_message() {
     let mailboxes = MailboxLimits { capacity: 8, per_turn: 32 };
-    let (mut chat, members) = Chat::with_mailboxes(2, &mailboxes);
+    let mut chat = Chat::with_mailboxes(10, &REPORTS, &mailboxes);
+    let members = chat.open(2);
     let lines: String = (1..=16).map(|number| format!("{number}\n")).collect();
     chat.h.feed(members[0], lines);
     chat.says(members[1], "what?");
     let heard = chat.hears(members[1]);
     assert!(heard.ends_with(&format!("guest1: 8\n{MISSED}guest2: what?\n")), "{heard}");
+}
+
+#[test]
+fn a_member_who_leaves_in_a_burst_gives_up_its_nickname_though_nobody_speaks_in_its_room() {
+    let reports = MailboxLimits { capacity: 4, per_turn: 4 };
+    let mut chat = Chat::with_mailboxes(10, &reports, &DELIVERIES);
+    let members = chat.open(2);
+    let web = chat.open_web();
+    chat.says(members[1], "/join math");
+    chat.h.feed(web, frame(1, "/join chess"));
+    chat.h.at_once(|h| {
+        h.feed(members[0], "x\n".repeat(reports.capacity));
+        h.finish(members[1]);
+        h.finish(web);
+    });
+    chat.says(members[0], "/nick guest2");
+    assert!(chat.hears(members[0]).ends_with("* somebody else is guest2\n"));
+    chat.h.advance(Duration::from_millis(200));
+    for name in ["guest2", "guest3"] {
+        chat.says(members[0], &format!("/nick {name}"));
+        assert!(chat.hears(members[0]).ends_with(&format!(" is now {name}\n")), "{name}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Members with a browser.
 
 use super::example::front::LINE;
-use super::{Chat, DELIVERIES, OPEN, frame};
+use super::{Chat, OPEN, frame};
 
 #[test]
 fn terminals_and_browsers_are_in_the_same_rooms() {
@@ -24,7 +24,7 @@ fn terminals_and_browsers_are_in_the_same_rooms() {
 
 #[test]
 fn a_browser_that_sends_something_else_is_closed() {
-    let mut chat = Chat::new(10, &DELIVERIES);
+    let mut chat = Chat::new(10);
     for (opcode, payload, code) in [(2, "bytes", 1003), (1, &*"x".repeat(LINE + 1), 1009)] {
         let client = chat.open_web();
         chat.h.feed(client, frame(opcode, payload));
@@ -43,7 +43,7 @@ fn get(chat: &mut Chat, request: &str) -> String {
 
 #[test]
 fn the_page_is_served_and_allows_nothing_from_elsewhere() {
-    let mut chat = Chat::new(10, &DELIVERIES);
+    let mut chat = Chat::new(10);
     for (path, kind) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/java")] {
         let answer = get(&mut chat, &format!("GET {path}"));
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
