@@ -31,12 +31,11 @@ impl ProxyTarget {
         let (scheme, target) = match text.split_once("://") {
             Some(("tls", rest)) => ("tls://", rest),
             Some(("http" | "https", _)) => {
-                let advice = "write HOST:PORT, or tls://HOST:PORT to encrypt connections";
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, advice));
+                return Err(invalid("write HOST:PORT, or tls://HOST:PORT to encrypt connections"));
             }
             _ => ("", text),
         };
-        Ok(ProxyTarget { scheme, target: target.parse()? })
+        Ok(ProxyTarget { scheme, target: parse(target)? })
     }
 
     /// Parses a target of HTTP requests: `HOST:PORT`, `http://HOST[:PORT]` or
@@ -45,15 +44,32 @@ impl ProxyTarget {
         let (scheme, rest, port) = match text.split_once("://") {
             Some(("https", rest)) => ("https://", rest, ":443"),
             Some(("http", rest)) => ("", rest, ":80"),
-            _ => return Ok(ProxyTarget { scheme: "", target: text.parse()? }),
+            _ => return Ok(ProxyTarget { scheme: "", target: parse(text)? }),
         };
         let host = rest.strip_suffix('/').unwrap_or(rest);
         if host.contains('/') {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a target has no path"));
+            return Err(invalid("a target has no path"));
         }
         let port = if !host.contains(':') || host.ends_with(']') { port } else { "" };
-        Ok(ProxyTarget { scheme, target: format!("{host}{port}").parse()? })
+        Ok(ProxyTarget { scheme, target: parse(&format!("{host}{port}"))? })
     }
+}
+
+/// Parses a target. A socket can be bound to port 0, but nobody can connect to it.
+fn parse(text: &str) -> io::Result<Target> {
+    let target = text.parse()?;
+    let port = match &target {
+        Target::Address(address) => address.port(),
+        Target::Name(_, port) => Some(*port),
+    };
+    match port {
+        Some(0) => Err(invalid("nothing listens at port 0; write the port of the target")),
+        _ => Ok(target),
+    }
+}
+
+fn invalid(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
 impl fmt::Display for ProxyTarget {
@@ -136,7 +152,7 @@ pub(crate) type NamedTarget = (String, Target);
 /// Parses `NAME=TARGET`.
 pub(crate) fn named_target(text: &str) -> Result<NamedTarget, String> {
     let (name, target) = text.split_once('=').ok_or("write NAME=HOST:PORT")?;
-    let target = target.parse().map_err(|error: io::Error| error.to_string())?;
+    let target = parse(target).map_err(|error| error.to_string())?;
     Ok((name.to_owned(), target))
 }
 

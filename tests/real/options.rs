@@ -132,6 +132,20 @@ fn an_error_is_one_line_that_says_what_to_do() {
 }
 
 #[test]
+fn a_target_at_port_0_is_an_error_that_says_so() {
+    let dir = tempdir().expect("a new directory");
+    let file = dir.path().join("targets");
+    fs::write(&file, "127.0.0.1:0\n").expect("a file");
+    let file = format!("--to-file={}", file.display());
+    for target in ["--to=127.0.0.1:0", "--http=[::1]:0", "--http=https://h:0", "--sni=a=h:0", &file]
+    {
+        let outcome = run(example("proxy").args(["--port=0", target]));
+        assert_ne!(outcome.code, Some(0), "{outcome:?}");
+        assert!(outcome.stderr.contains("; write the port of the target"), "{outcome:?}");
+    }
+}
+
+#[test]
 fn options_for_requests_are_refused_where_connections_are_forwarded() {
     for option in ["--header-up=A: b", "--header-down=A: b", "--x-forwarded=pass", "--change-host"]
     {
