@@ -19,8 +19,6 @@ use std::time::Duration;
 use clap::Parser;
 use ratatui::Terminal;
 use ratatui::backend::TermionBackend;
-use ratatui::termion::event::Key;
-use ratatui::termion::input::TermRead;
 use ratatui::termion::raw::IntoRawMode;
 use ratatui::termion::screen::IntoAlternateScreen;
 use sluicegate_protocols::ops;
@@ -28,6 +26,8 @@ use sluicegate_reactor::Target;
 
 #[path = "top/figures.rs"]
 pub(crate) mod figures;
+#[path = "top/keys.rs"]
+pub(crate) mod keys;
 #[path = "top/source.rs"]
 mod source;
 #[path = "top/view.rs"]
@@ -87,9 +87,8 @@ fn watch(status: Target) -> Result<(), Box<dyn Error>> {
     let (tell, samples) = channel();
     let quit = tell.clone();
     thread::spawn(move || {
-        let mut keys = io::stdin().keys().map_while(Result::ok);
-        let is_quit = keys.any(|key| matches!(key, Key::Char('q') | Key::Ctrl('c')));
-        if is_quit { quit.send(None) } else { Ok(()) }
+        let has_quit = keys::wait_for_quit(io::stdin().lock());
+        if has_quit { quit.send(None) } else { Ok(()) }
     });
     thread::spawn(move || {
         while tell.send(Some(source::fetch(&status))).is_ok() {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 #[path = "../../examples/top.rs"]
 mod example;
-use example::{figures::Figures, view};
+use example::{figures::Figures, keys, view};
 
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;
@@ -136,4 +136,23 @@ fn what_is_known_stays_when_the_connection_is_lost() {
     assert_eq!(words(&lines, "b:1")[..3], ["b:1", "0", "down"]);
     figures.add(Ok(sample(11.0, 1_000_000)));
     assert_eq!(shown(&figures)[1], "");
+}
+
+#[test]
+fn only_q_and_ctrl_c_quit_whatever_a_terminal_sends() {
+    for (input, quits) in [
+        (&b"q"[..], true),
+        (b"\x03", true),
+        (b"xQ\xc3\xa9\xff\n", false),
+        // Function keys, a position, and sequences that no terminal has, with a q inside.
+        (b"\x1b[A\x1b[1;5H\x1b[11~\x1bOP\x1b[[A\x1b[<0;1;1M\x1b[?62;4c", false),
+        (b"\x1b[1q\x1bOq\x1b", false),
+        (b"\x1b[300~q", true),
+        (b"\x1b[;~\x1b[\xff\xff~\x1b[99999999999999999999Rq", true),
+        (b"\x1b[Mq", true),
+        (b"\x1b\x1bq", true),
+        (b"\x1b[12\x03", true),
+    ] {
+        assert_eq!(keys::wait_for_quit(input), quits, "{}", input.escape_ascii());
+    }
 }
