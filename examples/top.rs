@@ -29,7 +29,7 @@ pub(crate) mod figures;
 #[path = "top/keys.rs"]
 pub(crate) mod keys;
 #[path = "top/source.rs"]
-mod source;
+pub(crate) mod source;
 #[path = "top/view.rs"]
 pub(crate) mod view;
 

@@ -1,18 +1,19 @@
 //! Asking a status listener.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sluicegate_reactor::Target;
 
-/// How long to wait for the server, which itself waits two seconds for a thread.
+/// How long to wait for a connection, and then for the whole response: the server itself waits two
+/// seconds for a thread.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The most bytes of a response.
-const MOST: u64 = 16 << 20;
+const MOST: usize = 16 << 20;
 
 /// The figures of the server with this status listener, or text that says what has failed.
 pub(crate) fn fetch(status: &Target) -> Result<Value, String> {
@@ -29,20 +30,41 @@ fn ask(status: &Target) -> io::Result<String> {
         && let Some(path) = address.path()
     {
         let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        return exchange(stream);
+        return exchange(stream, PATIENCE, |stream, time| stream.set_read_timeout(Some(time)));
     }
-    let mut connected = Err(io::ErrorKind::NotFound.into());
+    let mut connected = Err(ErrorKind::NotFound.into());
     for address in status.to_string().to_socket_addrs()? {
         connected = connected.or_else(|_| TcpStream::connect_timeout(&address, PATIENCE));
     }
-    let stream = connected?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    exchange(stream)
+    exchange(connected?, PATIENCE, |stream, time| stream.set_read_timeout(Some(time)))
 }
 
-fn exchange(mut stream: impl Read + Write) -> io::Result<String> {
+/// Requests the figures and receives the whole response within `patience`. `limit` sets the time
+/// for the next read.
+pub(crate) fn exchange<S: Read + Write>(
+    mut stream: S,
+    patience: Duration,
+    limit: impl Fn(&S, Duration) -> io::Result<()>,
+) -> io::Result<String> {
+    let until = Instant::now() + patience;
     stream
         .write_all(b"GET /status.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    io::read_to_string(stream.take(MOST))
+    let mut response = Vec::new();
+    let mut buffer = [0; 32 << 10];
+    while response.len() < MOST {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        limit(&stream, left)?;
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => response.extend_from_slice(&buffer[..count]),
+            // The loop looks whether the time is over.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    String::from_utf8(response).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }

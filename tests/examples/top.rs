@@ -1,4 +1,6 @@
+use std::io::{self, Read, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -6,7 +8,7 @@ use serde_json::{Value, json};
 
 #[path = "../../examples/top.rs"]
 mod example;
-use example::{figures::Figures, keys, view};
+use example::{figures::Figures, keys, source, view};
 
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;
@@ -155,4 +157,44 @@ fn only_q_and_ctrl_c_quit_whatever_a_terminal_sends() {
     ] {
         assert_eq!(keys::wait_for_quit(input), quits, "{}", input.escape_ascii());
     }
+}
+
+/// A server whose response this function reads.
+struct Peer<R>(R);
+
+impl<R: FnMut(&mut [u8]) -> io::Result<usize>> Read for Peer<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (self.0)(buffer)
+    }
+}
+
+impl<R> Write for Peer<R> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_server_whose_response_does_not_end_is_given_up() {
+    let endless = Peer(|buffer: &mut [u8]| {
+        buffer[..1].fill(b' ');
+        Ok(1)
+    });
+    let given_up = source::exchange(endless, Duration::from_millis(1), |_, _| Ok(()));
+    assert_eq!(given_up.map(drop).unwrap_err().kind(), io::ErrorKind::TimedOut);
+}
+
+#[test]
+fn a_response_may_be_late_and_signals_may_interrupt_it() {
+    let mut waits = [io::ErrorKind::Interrupted, io::ErrorKind::WouldBlock].into_iter();
+    let mut response = &b"HTTP/1.1 200 OK\r\n\r\n"[..];
+    let late = Peer(|buffer: &mut [u8]| match waits.next() {
+        Some(kind) => Err(kind.into()),
+        None => response.read(buffer),
+    });
+    let received = source::exchange(late, Duration::from_secs(60), |_, _| Ok(()));
+    assert_eq!(received.unwrap(), "HTTP/1.1 200 OK\r\n\r\n");
 }
