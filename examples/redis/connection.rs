@@ -112,14 +112,14 @@ pub(crate) fn info(redis: &mut Redis, call: &mut Call<'_, '_>) {
         };
         let mut asked = call.command.arguments();
         if asked.len() == 0 || asked.any(is_asked) {
-            let _ = write!(text, "# {name}\r\n");
+            let gap = if text.is_empty() { "" } else { "\r\n" };
+            let _ = write!(text, "{gap}# {name}\r\n");
             for (name, value) in lines {
                 let _ = write!(text, "{name}:{value}\r\n");
             }
-            text.push_str("\r\n");
         }
     }
-    call.reply().verbatim(*b"txt", text.trim_end());
+    call.reply().verbatim(*b"txt", &text);
 }
 
 type Section = (&'static str, Vec<(&'static str, String)>);
