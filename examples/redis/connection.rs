@@ -10,6 +10,9 @@ use super::server::{Call, Redis};
 /// The version of Redis whose commands these are.
 const REDIS_VERSION: &str = "7.0.0";
 
+/// The maximum length of the name of a connection in bytes.
+const MOST_CLIENT_NAME: usize = 128;
+
 /// The settings that `CONFIG GET` returns: those that clients such as redis-benchmark request.
 const SETTINGS: &[(&str, &str)] =
     &[("save", ""), ("appendonly", "no"), ("databases", "1"), ("maxmemory", "0"), ("timeout", "0")];
@@ -46,6 +49,10 @@ pub(crate) fn hello(redis: &mut Redis, call: &mut Call<'_, '_>) {
     if call.command.len() > 2 && !has_name {
         return call.syntax_error();
     }
+    let name = call.argument(3);
+    if has_name && !set_name(call, name) {
+        return;
+    }
     call.session.version = version;
     redis.subscriptions.set_version(call.cx.id(), &call.session.subscribed, version);
     let id = call.session.id as i64;
@@ -55,6 +62,42 @@ pub(crate) fn hello(redis: &mut Redis, call: &mut Call<'_, '_>) {
     reply.bulk(b"proto").integer(if version == Version::Resp2 { 2 } else { 3 });
     reply.bulk(b"id").integer(id).bulk(b"mode").bulk(b"standalone");
     reply.bulk(b"role").bulk(b"master").bulk(b"modules").array(0);
+}
+
+/// `CLIENT ID | GETNAME | SETNAME name | SETINFO attribute value`. Clients send SETINFO when they
+/// connect; it is not kept.
+pub(crate) fn client(_: &mut Redis, call: &mut Call<'_, '_>) {
+    let (first, second) = (call.argument(1).to_ascii_uppercase(), call.argument(2));
+    match (&*first, call.command.len()) {
+        (b"ID", 2) => {
+            let id = call.session.id as i64;
+            call.reply().integer(id);
+        }
+        (b"GETNAME", 2) if call.session.name.is_empty() => _ = call.reply().null(),
+        (b"GETNAME", 2) => {
+            let name = call.session.name.clone();
+            call.reply().bulk(&name);
+        }
+        (b"SETNAME", 3) => {
+            if set_name(call, second) {
+                call.reply().simple("OK");
+            }
+        }
+        (b"SETINFO", 4) => _ = call.reply().simple("OK"),
+        _ => call.error("ERR unknown subcommand: try CLIENT ID, GETNAME, SETNAME name or SETINFO"),
+    }
+}
+
+/// Sets the name of the connection; an empty one removes it. Replies with an error and returns
+/// `false` if it is invalid.
+fn set_name(call: &mut Call<'_, '_>, name: &[u8]) -> bool {
+    let is_valid = name.len() <= MOST_CLIENT_NAME && name.iter().all(u8::is_ascii_graphic);
+    if is_valid {
+        call.session.name = name.to_vec();
+    } else {
+        call.error(&format!("ERR a name has at most {MOST_CLIENT_NAME} characters, and no spaces"));
+    }
+    is_valid
 }
 
 pub(crate) fn select(_: &mut Redis, call: &mut Call<'_, '_>) {

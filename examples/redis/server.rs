@@ -44,6 +44,8 @@ pub(crate) struct Session {
     /// The number of the connection.
     pub(crate) id: u64,
     pub(crate) version: Version,
+    /// The name that the client has chosen.
+    pub(crate) name: Vec<u8>,
     pub(crate) subscribed: Subscribed,
     /// When the last command arrived.
     last: Duration,

@@ -67,6 +67,7 @@ static COMMANDS: &[Entry] = &[
     entry("PING", -1, NONE, CONNECTION, "Returns PONG or the argument.", connection::ping),
     entry("ECHO", 2, NONE, CONNECTION, "Returns the argument.", connection::echo),
     entry("HELLO", -1, NONE, CONNECTION, "Chooses the protocol version.", connection::hello),
+    entry("CLIENT", -2, NONE, CONNECTION, "Names the connection.", connection::client),
     entry("SELECT", 2, NONE, CONNECTION, "Chooses the only database, 0.", connection::select),
     entry("QUIT", -1, NONE, CONNECTION, "Closes the connection.", connection::quit),
     entry("DBSIZE", 1, NONE, READ, "Counts the keys.", connection::dbsize),

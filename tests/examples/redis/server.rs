@@ -41,10 +41,40 @@ fn the_version_of_the_protocol_is_chosen() {
 fn each_connection_has_an_id_of_its_own() {
     let mut h = serve();
     let clients = [h.open(), h.open()];
-    for (client, id) in clients.into_iter().zip(["|$2|id|:1|", "|$2|id|:2|"]) {
+    for (client, id) in clients.into_iter().zip([":1|", ":2|"]) {
         let hello = ask(&mut h, client, "HELLO");
-        assert!(hello.contains(id), "{hello}");
+        assert!(hello.contains(&format!("|$2|id|{id}")), "{hello}");
+        assert_eq!(ask(&mut h, client, "client id"), id);
     }
+}
+
+#[test]
+fn a_client_names_its_connection_and_says_which_library_it_uses() {
+    let refused = "-ERR a name has at most 128 characters, and no spaces|";
+    let unknown = "-ERR unknown subcommand: try CLIENT ID, GETNAME, SETNAME name or SETINFO|";
+    let (longest, longer) = ("x".repeat(128), "x".repeat(129));
+    says(&[
+        ("CLIENT SETINFO LIB-NAME redis-py", "+OK|"),
+        ("CLIENT SETINFO LIB-VER 8.1.0", "+OK|"),
+        ("CLIENT GETNAME", "$-1|"),
+        ("CLIENT SETNAME worker-1", "+OK|"),
+        ("CLIENT GETNAME", "$8|worker-1|"),
+        ("CLIENT SETNAME \"a b\"", refused),
+        ("CLIENT SETNAME \"a\\n\"", refused),
+        (&format!("CLIENT SETNAME {longer}"), refused),
+        ("HELLO 3 SETNAME \"a b\"", refused),
+        ("client getname", "$8|worker-1|"),
+        (&format!("CLIENT SETNAME {longest}"), "+OK|"),
+        ("CLIENT SETNAME \"\"", "+OK|"),
+        ("CLIENT GETNAME", "$-1|"),
+        ("CLIENT LIST", unknown),
+        ("CLIENT SETNAME", unknown),
+        ("CLIENT", "-ERR wrong number of arguments for 'client' command|"),
+    ]);
+    let mut h = serve();
+    let client = h.open();
+    ask(&mut h, client, "HELLO 3 SETNAME me");
+    assert_eq!(ask(&mut h, client, "CLIENT GETNAME"), "$2|me|");
 }
 
 #[test]
