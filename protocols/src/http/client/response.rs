@@ -87,8 +87,11 @@ impl<'a> Response<'a> {
         let has_no_body = is_to_head || status.is_interim() || matches!(status.code(), 204 | 304);
         let framed = framing.body_length(version, u64::MAX);
         // A faulty server may send the body that it announces. It would be the next response.
-        let is_ambiguous =
-            status.code() == 204 && !matches!(framed, Ok(BodyLength::None | BodyLength::Exact(0)));
+        let is_ambiguous = match framed {
+            Ok(BodyLength::None | BodyLength::Exact(0)) => false,
+            Ok(_) => status.code() == 204,
+            Err(_) => true,
+        };
         let length = match framed {
             _ if has_no_body => Length::Exact(0),
             Ok(BodyLength::None) => Length::UntilClose,

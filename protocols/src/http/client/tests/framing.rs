@@ -58,6 +58,20 @@ fn row_47_a_response_to_head_has_no_body() {
 }
 
 #[test]
+fn row_48_a_connection_is_not_used_again_after_framing_that_is_malformed() {
+    let both = "Content-Length: 5\r\nTransfer-Encoding: chunked";
+    let rows = [(Method::Head, "1.1 200", both), (Method::Get, "1.1 304", both)];
+    let old = (Method::Head, "1.0 200", "Connection: keep-alive\r\nTransfer-Encoding: chunked");
+    for (method, status, fields) in rows.into_iter().chain([old]) {
+        let response = format!("HTTP/{status} A\r\n{fields}\r\n\r\n");
+        let request = Request::new(method, "/");
+        let (told, state) = exchange(request, WHOLE, [response.as_bytes()], false);
+        assert_eq!(told, [&status[4..], "body "]);
+        assert_ne!(state, State::Open, "{response}");
+    }
+}
+
+#[test]
 fn row_47_without_a_length_a_response_ends_with_its_connection() {
     for head in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n"] {
         let response = format!("{head}hello");
