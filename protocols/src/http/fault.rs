@@ -52,6 +52,8 @@ pub enum Fault {
     /// The response switches to another protocol (101), but the request did not offer it, or the
     /// response does not name it.
     Upgrade,
+    /// The response is a 101 of HTTP/1.0, which has no upgrades.
+    UpgradeVersion,
 }
 
 impl fmt::Display for Fault {
@@ -78,6 +80,7 @@ impl fmt::Display for Fault {
             Fault::Memory => "there is no memory left for the body",
             Fault::InterimCount => "there are too many interim responses",
             Fault::Upgrade => "101 does not switch to what was offered",
+            Fault::UpgradeVersion => "101 in a response of HTTP/1.0",
         })
     }
 }

@@ -14,6 +14,7 @@ use super::session::{Place, Running, Session, State};
 use crate::http::fault::Fault;
 use crate::http::grammar::{list, values};
 use crate::http::limits::MAX_HEADERS;
+use crate::http::request::Version;
 use crate::http::sink::{Progress, Sink};
 use crate::http::trailers::Trailers;
 
@@ -308,8 +309,11 @@ impl<E: Exchange> Connections<E> {
         session: &mut Session<E>,
         response: &Response<'_>,
     ) -> ControlFlow<()> {
+        // RFC 9110, sections 7.8 and 15.2: HTTP/1.0 has neither upgrades nor interim responses.
+        if response.version() == Version::Http10 {
+            return refuse(cx, session, Fault::UpgradeVersion);
+        }
         let protocols = values(response.headers(), "Upgrade").flat_map(list);
-        // RFC 9110, section 7.8.
         if !session.running.as_ref().is_some_and(|running| running.request.offers(protocols)) {
             return refuse(cx, session, Fault::Upgrade);
         }

@@ -64,3 +64,11 @@ fn the_longest_idle_connection_makes_room_first() {
         assert!(world.h.sent(far).starts_with(b"GET /offer "));
     }
 }
+
+#[test]
+fn a_response_of_http_1_0_upgrades_nothing() {
+    let response = b"HTTP/1.0 101 A\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    let (told, state) = exchange(offer(), WHOLE, [&response[..]], false);
+    assert_eq!(told, ["failed the response is invalid: 101 in a response of HTTP/1.0"]);
+    assert_eq!(state, State::Reset);
+}
