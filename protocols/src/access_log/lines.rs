@@ -23,6 +23,8 @@ pub(super) struct Lines {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
+    /// The number of bytes that the thread has taken and not written. They count towards [`MOST`].
+    writing: usize,
     /// Lines dropped since the last warning.
     dropped: u64,
     /// Where further lines are to be written, if elsewhere.
@@ -48,7 +50,7 @@ impl Lines {
         if state.over {
             return;
         }
-        if state.waiting.len() >= MOST {
+        if state.waiting.len() + state.writing >= MOST {
             state.dropped += 1;
             return;
         }
@@ -102,6 +104,7 @@ impl Lines {
                 step => step,
             };
             let error = write(&mut out, &mut taken, &mut written).err();
+            self.lock().writing = taken.len();
             let is_gone = error.as_ref().is_some_and(|it| it.kind() == ErrorKind::BrokenPipe)
                 && self.ends_without_reader();
             let ends = is_gone || matches!(step, Step::End);
@@ -171,6 +174,7 @@ impl Lines {
         if taken.is_empty() {
             mem::swap(taken, &mut state.waiting);
         }
+        state.writing = taken.len();
         Step::Write
     }
 

@@ -81,6 +81,43 @@ impl Write for Disk {
     }
 }
 
+/// A disk that is slow: meanwhile more lines are added.
+struct Slow(Arc<Lines>, Content);
+
+impl Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        add(&self.0, "more");
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.end();
+        Ok(())
+    }
+}
+
+#[test]
+fn lines_that_are_being_written_count_towards_the_limit() {
+    for (len, lost) in [(MOST - 1, true), (MOST - 2, false)] {
+        let (lines, content) = (Arc::new(Lines::default()), Content::default());
+        add(&lines, "x".repeat(len));
+        let warnings = write(&lines, Slow(lines.clone(), content.clone()));
+        assert_eq!(warnings.is_empty(), !lost);
+        assert_eq!(content.text().ends_with("more\n"), !lost);
+    }
+}
+
+#[test]
+fn lines_that_were_written_before_an_error_do_not_count_towards_the_limit() {
+    let (lines, content) = (Arc::new(Lines::default()), Content::default());
+    add(&lines, "x".repeat(MOST - 2));
+    add(&lines, "left");
+    let (room, refusals) = (MOST - 1, 1);
+    let disk = Disk { lines: lines.clone(), content: content.clone(), room, refusals };
+    lines.write(Box::new(disk), Duration::ZERO, |_| add(&lines, "more"));
+    assert!(content.text().ends_with("x\nleft\nmore\n"));
+}
+
 #[test]
 fn a_disk_that_has_room_again_gets_whole_lines() {
     for refusals in [1, 2, 10] {
