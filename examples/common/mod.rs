@@ -17,6 +17,7 @@ use sluicegate_reactor::{
 
 pub(crate) mod connections;
 mod opened;
+pub(crate) mod print;
 mod privileges;
 mod program;
 pub(crate) mod reload;

@@ -1,6 +1,6 @@
 //! Serving: the threads of a server, its signals, and what it prints.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread;
@@ -17,6 +17,7 @@ use sluicegate_reactor::{
 };
 
 use super::connections::{Given, Limited};
+use super::print::print;
 use super::signals::SignalSource;
 use super::{Extra, Failure, Server, reload, restart, status};
 
@@ -159,7 +160,7 @@ fn announce(
     // In one write: whoever starts this process may read the first line only.
     let lines = addresses.chain(web).chain(status).chain(own);
     let lines: String = lines.map(|line| line + "\n").collect();
-    match io::stdout().lock().write_all(lines.as_bytes()) {
+    match print(lines) {
         // Whoever reads the first line only may have left: it has read that of the process before a
         // restart.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -176,7 +177,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Prints the counters. If standard output has no reader, they are lost.
 fn report(reader: &LedgerReader) {
     match reader.snapshot(PATIENCE) {
-        Some(snapshot) => drop(writeln!(io::stdout(), "{snapshot}")),
+        Some(snapshot) => drop(print(format!("{snapshot}\n"))),
         None => log::warn!("no counters: a thread has not answered for {} s", PATIENCE.as_secs()),
     }
 }

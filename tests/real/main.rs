@@ -65,6 +65,8 @@ mod top;
 #[cfg(target_os = "linux")]
 mod traced;
 mod unix_sockets;
+#[cfg(target_os = "linux")]
+mod unread;
 mod uploads;
 mod upstreams;
 #[cfg(target_os = "linux")]
