@@ -363,6 +363,8 @@ impl Server {
                 let builder = thread::Builder::new().name(thread_name(index));
                 if let Err(error) = builder.spawn_scoped(scope, move || run(index, taken)) {
                     self.fail(index, &error, &first_error);
+                    // Neither this thread nor the rest will start.
+                    (index..self.options.threads).for_each(|_| self.stopper.note_drained(true));
                     break;
                 }
             }

@@ -24,7 +24,8 @@ impl Server {
         make: impl Fn(&mut Shard<'_>, P) -> io::Result<()>,
     ) -> io::Result<()> {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut reactor = Reactor::with_stopper(Kernel::Os, &self.stopper, index)?;
+            let reactor = Reactor::with_stopper(Kernel::Os, &self.stopper, index);
+            let mut reactor = reactor.inspect_err(|_| self.stopper.note_drained(true))?;
             reactor.set_workers(&self.workers);
             if let Some(memory) = self.options.memory {
                 reactor.set_memory_budget(memory / self.options.threads as u64);

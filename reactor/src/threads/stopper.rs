@@ -26,7 +26,7 @@ struct StopRequest {
     delay: Duration,
     /// The waker of each reactor, set when the reactor is created.
     wakers: Box<[OnceLock<Waker>]>,
-    /// How many reactors exist and have not drained.
+    /// How many reactors have not drained. One that does not exist yet may still get connections.
     undrained: AtomicUsize,
 }
 
@@ -40,7 +40,7 @@ impl Stopper {
             announced: AtomicBool::new(false),
             delay,
             wakers: (0..reactors).map(|_| OnceLock::new()).collect(),
-            undrained: AtomicUsize::new(0),
+            undrained: AtomicUsize::new(reactors),
         }))
     }
 
@@ -49,7 +49,6 @@ impl Stopper {
     pub(crate) fn add(&self, index: usize, waker: Waker) {
         let new = self.0.wakers[index].set(waker).is_ok();
         debug_assert!(new, "a reactor is made once");
-        self.0.undrained.fetch_add(1, Ordering::SeqCst);
         // Either the reactor sees that it was asked, or whoever asks sees the waker.
         fence(Ordering::SeqCst);
     }
@@ -75,8 +74,8 @@ impl Stopper {
         if self.0.asked.swap(true, Ordering::SeqCst) { Ok(()) } else { self.wake() }
     }
 
-    /// Notes that a reactor which stops has lost its last connection, or has opened one again. Wakes
-    /// all once none has any.
+    /// Notes that a reactor which stops has lost its last connection, or has opened one again, or
+    /// that one cannot be created. Wakes all once none has any.
     pub(crate) fn note_drained(&self, is_drained: bool) {
         if !is_drained {
             self.0.undrained.fetch_add(1, Ordering::SeqCst);
@@ -86,7 +85,7 @@ impl Stopper {
         }
     }
 
-    /// Whether all reactors that exist have drained.
+    /// Whether all reactors have drained.
     pub(crate) fn are_drained(&self) -> bool {
         self.0.undrained.load(Ordering::SeqCst) == 0
     }

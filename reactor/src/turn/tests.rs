@@ -1,10 +1,12 @@
-//! Deadlines and timers set between two turns count from then, not from the turn before; and the
-//! time that callbacks take.
+//! Deadlines and timers set between two turns count from then, not from the turn before; the time
+//! that callbacks take; and the end of reactors that stop together.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::core::{is_due, tick_of};
+use crate::sys::Kernel;
+use crate::threads::stopper::Stopper;
 use crate::time::deadlines;
 use crate::{Context, Handler, Input, Limits, Reactor};
 
@@ -116,4 +118,20 @@ fn callbacks_that_take_as_long_as_the_limit_are_slow_and_shorter_ones_are_not() 
     let around = [LIMIT - Duration::from_nanos(1), LIMIT, 2 * LIMIT];
     assert_eq!(slow_after(Some(LIMIT), &around), 2);
     assert_eq!(slow_after(Some(Duration::ZERO), &[Duration::ZERO]), 1);
+}
+
+/// A thread of a server may start after the server was told to stop, and still get connections.
+#[test]
+fn a_reactor_without_connections_waits_for_one_that_does_not_exist_yet() {
+    let stopper = Stopper::new(2, Duration::ZERO);
+    let create = |index| Reactor::with_stopper(Kernel::Os, &stopper, index).unwrap();
+    let turn = |reactor: &mut Reactor| {
+        reactor.turn(Some(Duration::ZERO)).unwrap();
+        reactor.has_stopped()
+    };
+    let mut first = create(0);
+    stopper.stop().unwrap();
+    assert!(!turn(&mut first) && !turn(&mut first));
+    let mut second = create(1);
+    assert!(turn(&mut second) && turn(&mut first));
 }
