@@ -57,49 +57,13 @@ pub(crate) mod attempt;
 mod backoff;
 pub(crate) mod resolver;
 
+pub use crate::core::Connect;
 pub use backoff::Backoff;
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
-use crate::core::transport::Factory;
-use crate::core::{ConnectorOptions, Core, Group, HandlerId, Limits, Target};
-use crate::sys::TcpOptions;
-
-/// The options of a connector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connect {
-    /// The time limit for establishing a connection, including the name lookup and all attempts.
-    /// The default is 10 s.
-    pub timeout: Duration,
-    /// The time limit for one address while there is another to try. The default is 2 s, which
-    /// allows one retransmission of a lost SYN, after 1 s (RFC 6298).
-    pub attempt_timeout: Duration,
-    /// The maximum number of connections, unfinished and lingering ones included. Further connects
-    /// fail with `ErrorKind::QuotaExceeded`. The default is 10,000.
-    pub max_connections: u32,
-    /// Makes the transport of each connection from its target. The default is none.
-    pub transport: Option<Factory<Target>>,
-    /// The options of TCP sockets. If the system refuses one, each attempt fails with
-    /// [`Reason::Unconnected`](crate::Reason::Unconnected).
-    pub tcp: TcpOptions,
-    /// The limits of each connection.
-    pub limits: Limits,
-}
-
-impl Default for Connect {
-    fn default() -> Connect {
-        Connect {
-            timeout: Duration::from_secs(10),
-            attempt_timeout: Duration::from_secs(2),
-            max_connections: 10_000,
-            transport: None,
-            tcp: TcpOptions::default(),
-            limits: Limits::default(),
-        }
-    }
-}
+use crate::core::{Core, Group, HandlerId};
 
 /// Identifies the options that [`Turn::connect`](crate::Turn::connect) uses for connections of a
 /// handler of type `H`.
@@ -125,9 +89,6 @@ impl<H> fmt::Debug for Connector<H> {
 
 /// Adds a group for the connections of a connector.
 pub(crate) fn add(core: &mut Core, connect: &Connect) -> io::Result<u16> {
-    let Connect { timeout, attempt_timeout, max_connections, .. } = *connect;
-    let (transport, tcp) = (connect.transport.clone(), connect.tcp.clone());
-    let options = ConnectorOptions { timeout, attempt_timeout, max_connections, transport, tcp };
-    let group = Group::new(connect.limits.clone(), None);
-    core.add_group(Group { connector: Some(Box::new(options)), ..group })
+    let connector = Some(Box::new(connect.clone()));
+    core.add_group(Group { connector, ..Group::new(connect.limits.clone(), None) })
 }

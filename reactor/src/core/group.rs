@@ -1,7 +1,7 @@
 //! The state that the connections of one listener or connector share: limits, rates and counters.
 
 use super::Connection;
-use super::connect::ConnectorOptions;
+use super::connect::Connect;
 use super::ledger::Ledger;
 use super::limits::Limits;
 use super::meter::Bucket;
@@ -14,8 +14,8 @@ use crate::sys::Address;
 #[derive(Default)]
 pub(crate) struct Group {
     pub(crate) limits: Limits,
-    /// The options of the connector that makes them, if one does.
-    pub(crate) connector: Option<Box<ConnectorOptions>>,
+    /// The options of the connector that makes them, if one does. Its limits are those above.
+    pub(crate) connector: Option<Box<Connect>>,
     pub(crate) open: u32,
     /// The peak number.
     pub(crate) peak: u32,
