@@ -6,15 +6,16 @@ use crate::core::{ConnId, Reason, Timeout};
 use crate::fs::{NotSaved, Saved};
 
 mod context;
+mod guard;
 mod opening;
 mod payload;
 mod peer;
 mod receive;
 mod registered;
-pub(crate) mod slow;
 mod turn;
 
 pub use context::Context;
+pub(crate) use guard::guard;
 pub use payload::Payload;
 pub use peer::Peer;
 pub(crate) use receive::{Delivery, FOREIGN};

@@ -2,14 +2,11 @@
 
 use std::any::Any;
 use std::ops::{Deref, DerefMut};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use slab::Slab;
-
-use super::registered::store;
-use super::{Context, Handler, Registered, Turn, slow};
-use crate::core::{ConnId, HandlerId, NO_SESSION, type_name};
+use super::registered::Store;
+use super::{Context, Handler, Registered, Turn, guard};
+use crate::core::{ConnId, HandlerId, type_name};
 use crate::outbound;
 
 /// A handler that receives messages of type `M` from other threads, from [workers](crate::workers)
@@ -168,8 +165,8 @@ impl<S> Sessions<'_, S> {
     }
 
     fn at(&mut self, index: u32) -> Option<(Context<'_>, &mut S)> {
-        self.turn.core.get(index).filter(|c| c.handler == self.handler)?;
-        let session = self.store.get(self.turn, index)?;
+        let c = self.turn.core.get(index).filter(|c| c.handler == self.handler)?;
+        let session = self.store.session(self.turn, index, c.slot)?;
         Some((Context::new(self.turn, index), session))
     }
 }
@@ -187,28 +184,14 @@ impl<S> DerefMut for Sessions<'_, S> {
     }
 }
 
-/// The sessions of a handler, or a part of each.
-trait Store<S> {
-    fn get(&mut self, turn: &mut Turn, index: u32) -> Option<&mut S>;
-}
-
-impl<S: 'static> Store<S> for Slab<S> {
-    fn get(&mut self, turn: &mut Turn, index: u32) -> Option<&mut S> {
-        match turn.core[index].slot {
-            NO_SESSION => store(self, turn, index),
-            slot => self.get_mut(slot as usize),
-        }
-    }
-}
-
 struct Mapped<'a, S, T> {
     whole: &'a mut dyn Store<S>,
     part: fn(&mut S) -> &mut T,
 }
 
 impl<S, T> Store<T> for Mapped<'_, S, T> {
-    fn get(&mut self, turn: &mut Turn, index: u32) -> Option<&mut T> {
-        self.whole.get(turn, index).map(self.part)
+    fn session(&mut self, turn: &mut Turn, index: u32, slot: u32) -> Option<&mut T> {
+        self.whole.session(turn, index, slot).map(self.part)
     }
 }
 
@@ -224,20 +207,13 @@ impl<H: Handler> Registered<H> {
         H: Receive<M, H::Session>,
     {
         turn.core.ledger.messages += 1;
-        let start = slow::begin(turn);
         let Registered { handler, sessions: store } = self;
-        let received = catch_unwind(AssertUnwindSafe(|| {
+        let name = |_: &Turn| format!("{}::on_message({})", type_name::<H>(), type_name::<M>());
+        guard(turn, name, "the message is lost", |turn| {
             if let Some(message) = message() {
                 handler.on_message(&mut Sessions { turn, handler: id.index, store }, message);
             }
-        }));
-        let name = || format!("{}::on_message({})", type_name::<H>(), type_name::<M>());
-        if received.is_err() {
-            turn.core.ledger.panics += 1;
-            log::error!("{} panicked; the message is lost", name());
-        } else if let Some(start) = start {
-            slow::end(turn, start, |_| name());
-        }
+        });
     }
 }
 

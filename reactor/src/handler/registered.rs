@@ -3,6 +3,7 @@
 use slab::Slab;
 
 use super::{Context, Handler, Turn};
+use crate::core::NO_SESSION;
 
 /// A handler with its sessions.
 pub(crate) struct Registered<H: Handler> {
@@ -24,19 +25,31 @@ impl<H: Handler> Registered<H> {
         slot: u32,
         callback: impl FnOnce(&mut H, &mut Context<'_>, &mut H::Session),
     ) {
-        let session = match self.sessions.get_mut(slot as usize) {
-            None => store(&mut self.sessions, turn, index),
-            session => session,
-        };
-        if let Some(session) = session {
+        if let Some(session) = self.sessions.session(turn, index, slot) {
             callback(&mut self.handler, &mut Context::new(turn, index), session);
+        }
+    }
+}
+
+/// The sessions of a handler, or a part of each.
+pub(super) trait Store<S> {
+    /// The session of a connection, which has this slot.
+    fn session(&mut self, turn: &mut Turn, index: u32, slot: u32) -> Option<&mut S>;
+}
+
+impl<S: 'static> Store<S> for Slab<S> {
+    #[inline]
+    fn session(&mut self, turn: &mut Turn, index: u32, slot: u32) -> Option<&mut S> {
+        match slot {
+            NO_SESSION => store(self, turn, index),
+            slot => self.get_mut(slot as usize),
         }
     }
 }
 
 /// Stores the session that came with a connection, when it is first needed.
 #[cold]
-pub(super) fn store<'a, S: 'static>(
+fn store<'a, S: 'static>(
     sessions: &'a mut Slab<S>,
     turn: &mut Turn,
     index: u32,

@@ -25,8 +25,8 @@ pub struct Turn {
     pub(crate) timers: Timers<Delivery>,
     /// By index. A closed listener leaves its place empty.
     pub(crate) listeners: Vec<Option<Listener>>,
-    /// The types of the handlers, by index.
-    pub(crate) handlers: Vec<TypeId>,
+    /// The types of the handlers and their names, by index.
+    pub(crate) handlers: Vec<(TypeId, fn() -> String)>,
     /// Sessions that have not reached their handler yet, by the index of their connection.
     pub(crate) sessions: HashMap<u32, Box<dyn Any>>,
     /// The hand-overs that the running callback requested. Empty between callbacks.
@@ -185,7 +185,7 @@ impl Turn {
 
     /// Whether an id may belong to this reactor: its place holds a handler of that type.
     pub(crate) fn knows<H: Handler>(&self, id: HandlerId<H>) -> bool {
-        self.handlers.get(usize::from(id.index)) == Some(&TypeId::of::<H>())
+        self.handlers.get(usize::from(id.index)).is_some_and(|(of, _)| *of == TypeId::of::<H>())
     }
 
     pub(crate) fn assert_known<H: Handler>(&self, id: HandlerId<H>) {

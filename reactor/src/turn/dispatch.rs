@@ -1,14 +1,11 @@
 //! Finds the handler and session of a connection, and makes the one virtual call of an event.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::core::{
-    ConnId, Connection, Core, Flags, HandlerId, NO_SESSION, Reason, Timeout, type_name,
-};
+use crate::core::{ConnId, Connection, Core, Flags, HandlerId, NO_SESSION, Reason, Timeout};
 use crate::fs::{NotSaved, Saved};
 use crate::handler::{
-    Context, Delivery, FOREIGN, HandOver, Handler, Input, Payload, Registered, Turn, slow,
+    Context, Delivery, FOREIGN, HandOver, Handler, Input, Payload, Registered, Turn, guard,
 };
 use crate::inbound;
 
@@ -27,8 +24,6 @@ pub(crate) trait Dispatch: Any {
     fn stop(&mut self, turn: &mut Turn, index: u32, slot: u32);
     /// Removes the session and calls `on_close`.
     fn close(&mut self, turn: &mut Turn, id: ConnId, slot: u32, why: Reason);
-    /// The name of the handler's type.
-    fn name(&self) -> String;
     /// The number of sessions.
     #[cfg(feature = "testing")]
     fn sessions(&self) -> usize;
@@ -81,16 +76,14 @@ impl Handlers {
         name: &'static str,
         callback: impl FnOnce(&mut dyn Dispatch, &mut Turn, u32),
     ) {
-        let Connection { handler, slot, .. } = turn.core[index];
-        let Some(handler) = self.0[handler as usize].as_deref_mut() else { return };
-        let start = slow::begin(turn);
-        let called = catch_unwind(AssertUnwindSafe(|| callback(handler, turn, slot)));
-        if called.is_err() {
-            panicked(turn, index, handler, name);
-        } else if let Some(start) = start {
-            slow::end(turn, start, |turn| {
-                format!("{}: {}::{name}", turn.core.describe(index), handler.name())
-            });
+        let Connection { handler: at, slot, .. } = turn.core[index];
+        let Some(handler) = self.0[at as usize].as_deref_mut() else { return };
+        let name = |turn: &Turn| {
+            let (_, handler) = turn.handlers[at as usize];
+            format!("{}: {}::{name}", turn.core.describe(index), handler())
+        };
+        if !guard(turn, name, "it is closed", |turn| callback(handler, turn, slot)) {
+            turn.core.fail(index, Reason::Panicked);
         }
         if !turn.hand_overs.is_empty() {
             self.hand_over(turn);
@@ -144,15 +137,6 @@ fn change_hands(core: &mut Core, index: u32, handler: u8) {
     core.schedule(index);
 }
 
-/// Records that a connection's handler has panicked.
-#[cold]
-fn panicked(turn: &mut Turn, index: u32, handler: &dyn Dispatch, callback: &str) {
-    turn.core.ledger.panics += 1;
-    let (core, handler) = (&turn.core, handler.name());
-    log::error!("{}: {handler}::{callback} panicked; it is closed", core.describe(index));
-    turn.core.fail(index, Reason::Panicked);
-}
-
 impl<H: Handler> Dispatch for Registered<H> {
     fn open(&mut self, turn: &mut Turn, index: u32) {
         let session = self.handler.on_open(&mut Context::new(turn, index));
@@ -203,10 +187,6 @@ impl<H: Handler> Dispatch for Registered<H> {
         if let Some(session) = session {
             self.handler.on_close(turn, id, session, why);
         }
-    }
-
-    fn name(&self) -> String {
-        type_name::<H>()
     }
 
     #[cfg(feature = "testing")]

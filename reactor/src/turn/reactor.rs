@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::dispatch::{Dispatch, Handlers};
 use super::inboxes::Inboxes;
 use crate::connect::resolver;
-use crate::core::{Core, HandlerId};
+use crate::core::{Core, HandlerId, type_name};
 use crate::handler::{Handler, Turn};
 use crate::listen::listener::{LISTENER_BIT, Listener};
 use crate::outbound;
@@ -203,7 +203,7 @@ impl Reactor {
     fn add_handler<H: Handler>(&mut self, handler: Option<H>) -> HandlerId<H> {
         let index = self.handlers.add(handler);
         assert!(index < MOST_HANDLERS, "a reactor has at most {MOST_HANDLERS} handlers");
-        self.turn.handlers.push(TypeId::of::<H>());
+        self.turn.handlers.push((TypeId::of::<H>(), type_name::<H>));
         HandlerId::new(index as u8)
     }
 
