@@ -54,8 +54,8 @@ pub(crate) fn start(
     };
     let left = match &target {
         Target::Address(address) => Some(vec![address.clone()].into_iter()),
-        Target::Name(name, port) => {
-            core.lookups.push((id, name.clone(), *port));
+        Target::Name(name, _) => {
+            core.lookups.push((id, name.clone()));
             None
         }
     };
@@ -112,7 +112,10 @@ pub(super) fn resolved(core: &mut Core, id: ConnId, found: io::Result<Vec<Socket
     }
     let Some(attempt) = attempt(core, id.index) else { return };
     match found {
-        Ok(addresses) => {
+        Ok(mut addresses) => {
+            if let Target::Name(_, port) = attempt.target {
+                addresses.iter_mut().for_each(|address| address.set_port(port));
+            }
             attempt.left = Some(in_order(addresses).into_iter());
             try_next(core, id.index, ErrorKind::NotFound);
         }

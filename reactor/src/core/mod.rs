@@ -118,8 +118,8 @@ pub(crate) struct Core {
     pub(crate) gone: Vec<u32>,
     /// Work for other threads that has not been handed over yet.
     pub(crate) jobs: Vec<Job>,
-    /// Names and ports whose addresses connections wait for, not handed over yet either.
-    pub(crate) lookups: Vec<(ConnId, Box<str>, u16)>,
+    /// Names whose addresses connections wait for, not handed over yet either.
+    pub(crate) lookups: Vec<(ConnId, Box<str>)>,
     /// Reads of files for queues that wait for a disk.
     pub(crate) cold: ColdReads,
     /// Buffers whose bytes workers write to files.

@@ -47,12 +47,9 @@
 //! program's own jobs. A thread starts when the first job needs it.
 //!
 //! Sharing means that one kind of work can delay another. `getaddrinfo(3)` may take half a minute
-//! if a name server does not answer, so lookups use at most half of the threads, but at least one;
-//! further lookups wait. Concurrent requests for the same name share one lookup, so a slow name
-//! takes one thread. A lookup that has taken a second no longer counts, nor does its thread, up to
-//! eight of them: so a few such names do not keep others waiting. In a pool with only one thread, a
-//! slow lookup delays what is queued in its first second until the next job comes. The
-//! program's own jobs are not capped: run long ones in a separate pool.
+//! if a name server does not answer, so lookups have up to ten threads of their own. Concurrent
+//! requests for the same name share one lookup, so a slow name takes one thread. The program's own
+//! jobs can delay disk access: run long ones in a separate pool.
 //!
 //! [`ServerOptions::workers`]: crate::ServerOptions::workers
 //! [`Reactor::set_workers`]: crate::Reactor::set_workers
@@ -63,7 +60,6 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::sys::about;
 use crate::threads::handle::{Handle, PostError};
@@ -72,14 +68,14 @@ mod names;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use names::Found;
 use names::Lookup;
 
 /// The limits of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkersLimits {
-    /// The maximum number of threads, at least one. A thread is started when a job finds no idle
-    /// thread, and then stays. Up to eight more run while lookups of names are slow. The default is
-    /// 4.
+    /// The maximum number of threads, at least one, not counting those for lookups of names. A
+    /// thread is started when a job finds no idle thread, and then stays. The default is 4.
     pub threads: usize,
     /// The maximum number of jobs that wait for a thread, at least one. At this limit
     /// [`Workers::run`] refuses jobs, and connecting to a host name fails if this many lookups, or
@@ -131,10 +127,9 @@ impl Workers {
     }
 
     fn of(limits: WorkersLimits) -> Workers {
-        let queue = JobQueue { slow_after: SLOW_LOOKUP, ..JobQueue::default() };
-        let (queue, lookups) = (Mutex::new(queue), Mutex::default());
-        let pool = ThreadPool { queue, changed: Condvar::new(), lookups, limits };
-        Workers(Arc::new(Owner(Arc::new(pool))))
+        let lookups = WorkersLimits { threads: LOOKUP_THREADS, ..limits };
+        let [jobs, lookups] = [limits, lookups].map(ThreadPool::new);
+        Workers(Arc::new(Owner { jobs, lookups, names: Arc::default() }))
     }
 
     /// Runs a job on one of the pool's threads and posts its result to `reply`.
@@ -155,7 +150,7 @@ impl Workers {
         F: FnOnce() -> M + Send + 'static,
     {
         #[cfg(feature = "testing")]
-        if self.0.0.limits.threads == 0 {
+        if self.0.jobs.limits.threads == 0 {
             run_caught(|| {
                 // No other thread could make room.
                 let posted = reply.post(job());
@@ -174,13 +169,13 @@ impl Workers {
         run: impl FnOnce(J) -> M + Send + 'static,
         reply: &Handle<M>,
     ) -> Result<(), (io::Error, J)> {
-        let Owner(pool) = &*self.0;
+        let pool = if kind == JobKind::Lookup { &self.0.lookups } else { &self.0.jobs };
         let mut queue = pool.lock();
-        if kind != JobKind::DiskJob && queue.waiting(kind) >= pool.limits.queue {
+        if kind != JobKind::DiskJob && queue.jobs.len() >= pool.limits.queue {
             return Err((full(), job));
         }
         let idle = queue.threads - queue.running;
-        if idle <= queue.jobs.len() && queue.threads < pool.limits.threads + queue.slow_lookups() {
+        if idle <= queue.jobs.len() && queue.threads < pool.limits.threads {
             let worker = pool.clone();
             match thread::Builder::new().name("worker".to_owned()).spawn(move || worker.work()) {
                 Ok(_) => queue.threads += 1,
@@ -199,8 +194,7 @@ impl Workers {
             }
             drop(pool_in_use);
         };
-        queue.jobs.push_back((kind, Box::new(run)));
-        queue.lookups += usize::from(kind == JobKind::Lookup);
+        queue.jobs.push_back(Box::new(run));
         drop(queue);
         pool.changed.notify_one();
         Ok(())
@@ -215,22 +209,22 @@ impl Default for Workers {
 
 impl fmt::Debug for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Workers").field(&self.0.0.limits).finish()
+        f.debug_tuple("Workers").field(&self.0.jobs.limits).finish()
     }
 }
 
-/// Ends the pool when it is dropped. The threads hold the pool, but not this.
-struct Owner(Arc<ThreadPool>);
+/// Ends the threads when it is dropped. They hold their pool, but not this.
+struct Owner {
+    jobs: Arc<ThreadPool>,
+    lookups: Arc<ThreadPool>,
+    names: Arc<Mutex<Vec<Lookup>>>,
+}
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let mut queue = self.0.lock();
-        queue.ended = true;
-        let jobs = std::mem::take(&mut queue.jobs);
-        drop(queue);
-        self.0.changed.notify_all();
-        if !jobs.is_empty() {
-            log::info!("worker pool is dropped with {} jobs waiting", jobs.len());
+        let waiting = self.jobs.end() + self.lookups.end();
+        if waiting > 0 {
+            log::info!("worker pool is dropped with {waiting} jobs waiting");
         }
     }
 }
@@ -250,8 +244,6 @@ struct ThreadPool {
     queue: Mutex<JobQueue>,
     /// Notified when a job is queued, and when the pool ends.
     changed: Condvar,
-    /// Locked before the queue, if both are.
-    lookups: Mutex<Vec<Lookup>>,
     limits: WorkersLimits,
 }
 
@@ -262,96 +254,56 @@ pub(crate) enum JobKind {
     Job,
     /// A reactor's files, which bound their number.
     DiskJob,
-    /// A reactor's names. As many may wait as jobs of the program. Other jobs overtake those that
-    /// may not run yet.
+    /// A reactor's names. [`WorkersLimits::queue`] bounds how many wait, too.
     Lookup,
 }
 
+/// The maximum number of names that are looked up at the same time. Most of the time their threads
+/// wait for a name server.
+const LOOKUP_THREADS: usize = 10;
+
 type Job = Box<dyn FnOnce() + Send>;
-
-/// A lookup that has run this long no longer counts.
-const SLOW_LOOKUP: Duration = Duration::from_secs(1);
-
-/// The maximum number of slow lookups that do not count.
-const MOST_SLOW_LOOKUPS: usize = 8;
 
 /// The jobs that wait, and what the threads do.
 #[derive(Default)]
 struct JobQueue {
     /// In the order in which they came.
-    jobs: VecDeque<(JobKind, Job)>,
-    /// How many of them are lookups. The number of jobs has no bound, so they are not counted anew.
-    lookups: usize,
+    jobs: VecDeque<Job>,
     threads: usize,
     /// How many threads run a job.
     running: usize,
-    /// When each lookup that runs has begun.
-    looking_up: Vec<Instant>,
-    /// How long a lookup has to run until it does not count: [`SLOW_LOOKUP`].
-    slow_after: Duration,
     ended: bool,
 }
 
-impl JobQueue {
-    /// How many jobs wait that share a bound with those of this kind.
-    fn waiting(&self, kind: JobKind) -> usize {
-        if kind == JobKind::Lookup { self.lookups } else { self.jobs.len() - self.lookups }
-    }
-
-    /// How many lookups do not count because they are slow.
-    fn slow_lookups(&self) -> usize {
-        let slow = self.looking_up.iter().filter(|begun| begun.elapsed() >= self.slow_after);
-        slow.count().min(MOST_SLOW_LOOKUPS)
-    }
-
-    /// Takes the oldest job that may run now. Returns when it began if it is a lookup.
-    fn next(&mut self, limits: &WorkersLimits) -> Option<(Option<Instant>, Job)> {
-        let most = (limits.threads / 2).max(1) + self.slow_lookups();
-        let may_look_up = self.looking_up.len() < most;
-        let at = self.jobs.iter().position(|(kind, _)| may_look_up || *kind != JobKind::Lookup)?;
-        let (kind, run) = self.jobs.remove(at)?;
-        self.running += 1;
-        let begun = (kind == JobKind::Lookup).then(Instant::now);
-        self.lookups -= usize::from(begun.is_some());
-        self.looking_up.extend(begun);
-        Some((begun, run))
-    }
-
-    /// Notes the end of a job.
-    fn end(&mut self, begun: Option<Instant>) {
-        self.running -= 1;
-        let at = self.looking_up.iter().position(|other| Some(*other) == begun);
-        at.map(|at| self.looking_up.swap_remove(at));
-    }
-}
-
 impl ThreadPool {
+    fn new(limits: WorkersLimits) -> Arc<ThreadPool> {
+        Arc::new(ThreadPool { queue: Mutex::default(), changed: Condvar::new(), limits })
+    }
+
     /// Runs jobs until the pool ends.
     fn work(&self) {
         let mut queue = self.lock();
-        loop {
-            if let Some((begun, run)) = queue.next(&self.limits) {
+        while !queue.ended {
+            if let Some(job) = queue.jobs.pop_front() {
+                queue.running += 1;
                 drop(queue);
-                run_caught(run);
+                run_caught(job);
                 queue = self.lock();
-                queue.end(begun);
-            } else if queue.ended || queue.threads > self.limits.threads + queue.slow_lookups() {
-                queue.threads -= 1;
-                // Another idle thread may be surplus as well.
-                self.changed.notify_one();
-                return;
-            } else if queue.lookups > 0 {
-                // They may run once the running ones count as slow.
-                let waited = self.changed.wait_timeout(queue, SLOW_LOOKUP);
-                queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+                queue.running -= 1;
             } else {
                 queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
 
-    fn lookups(&self) -> MutexGuard<'_, Vec<Lookup>> {
-        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends the threads after their current jobs. Drops those that wait, and returns how many.
+    fn end(&self) -> usize {
+        let mut queue = self.lock();
+        queue.ended = true;
+        let jobs = std::mem::take(&mut queue.jobs);
+        drop(queue);
+        self.changed.notify_all();
+        jobs.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, JobQueue> {

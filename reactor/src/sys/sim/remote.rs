@@ -29,17 +29,17 @@ pub enum Remote {
 /// The state of a name.
 pub(super) enum Name {
     Is(Vec<IpAddr>),
-    /// It has no answer yet for these lookups, each with its port.
-    Held(Vec<(u16, OnAnswer)>),
+    /// It has no answer yet for these lookups.
+    Held(Vec<OnAnswer>),
 }
 
 type OnAnswer = Box<dyn FnOnce(io::Result<Vec<SocketAddr>>)>;
 
-fn found(addresses: &[IpAddr], port: u16) -> io::Result<Vec<SocketAddr>> {
+fn found(addresses: &[IpAddr]) -> io::Result<Vec<SocketAddr>> {
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no addresses"));
     }
-    Ok(addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
+    Ok(addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect())
 }
 
 /// An address outside of the machine.
@@ -89,9 +89,7 @@ impl World {
     pub(crate) fn set_name(&self, name: &str, addresses: Vec<IpAddr>) {
         let name = self.0.borrow_mut().names.insert(name.to_owned(), Name::Is(addresses.clone()));
         if let Some(Name::Held(waiting)) = name {
-            for (port, answer) in waiting {
-                answer(found(&addresses, port));
-            }
+            waiting.into_iter().for_each(|answer| answer(found(&addresses)));
         }
     }
 
@@ -105,15 +103,14 @@ impl World {
     pub(crate) fn look_up(
         &self,
         name: &str,
-        port: u16,
         answer: impl FnOnce(io::Result<Vec<SocketAddr>>) + 'static,
     ) {
         let state = &mut *self.0.borrow_mut();
         state.calls.look_up += 1;
         match state.names.get_mut(name) {
-            Some(Name::Held(waiting)) => waiting.push((port, Box::new(answer))),
-            Some(Name::Is(addresses)) => answer(found(addresses, port)),
-            None => answer(found(&[], port)),
+            Some(Name::Held(waiting)) => waiting.push(Box::new(answer)),
+            Some(Name::Is(addresses)) => answer(found(addresses)),
+            None => answer(found(&[])),
         }
     }
 

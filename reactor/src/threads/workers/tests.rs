@@ -1,6 +1,7 @@
 //! Which job runs when, on which pool, and how threads end.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::core::Core;
@@ -24,8 +25,6 @@ impl Bench {
     fn new(threads: usize) -> Bench {
         let ((reply, _results), (begin, begun)) = (mailbox(), channel());
         let workers = Workers::with(&WorkersLimits { threads, queue: 3 });
-        // However slow the machine is.
-        workers.0.0.lock().slow_after = NEVER;
         Bench { workers, reply, _results, begin, begun }
     }
 
@@ -45,8 +44,12 @@ impl Bench {
         self.begun.recv_timeout(NEVER).expect("a job that begins")
     }
 
-    fn queue(&self) -> MutexGuard<'_, JobQueue> {
-        self.workers.0.0.lock()
+    fn jobs(&self) -> MutexGuard<'_, JobQueue> {
+        self.workers.0.jobs.lock()
+    }
+
+    fn lookups(&self) -> MutexGuard<'_, JobQueue> {
+        self.workers.0.lookups.lock()
     }
 }
 
@@ -60,41 +63,25 @@ fn wait_until(mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn lookups_take_half_of_the_threads_and_other_jobs_overtake_those_that_wait() {
-    let bench = Bench::new(2);
-    let first = bench.submit(JobKind::Lookup, "first lookup");
-    assert_eq!(bench.next(), "first lookup");
-    let second = bench.submit(JobKind::Lookup, "second lookup");
-    let job = bench.submit(JobKind::Job, "job");
-    assert_eq!(bench.next(), "job");
-    drop(job);
-    wait_until(|| bench.queue().running == 1);
-    assert_eq!(bench.queue().waiting(JobKind::Lookup), 1, "a thread is idle, and not for a lookup");
-    drop(first);
-    assert_eq!(bench.next(), "second lookup");
-    drop(second);
-}
-
-#[test]
-fn slow_lookups_keep_neither_others_nor_jobs_waiting_up_to_a_number() {
-    let bench = Bench::new(2);
-    bench.queue().slow_after = Duration::ZERO;
+fn slow_lookups_delay_no_jobs_and_slow_jobs_no_lookups() {
+    let bench = Bench::new(1);
     let mut slow = Vec::new();
-    for _ in 0..=MOST_SLOW_LOOKUPS {
+    for _ in 0..LOOKUP_THREADS {
         slow.push(bench.submit(JobKind::Lookup, "slow"));
         assert_eq!(bench.next(), "slow");
     }
     let last = bench.submit(JobKind::Lookup, "last");
-    let job = bench.submit(JobKind::Job, "job");
-    assert_eq!(bench.next(), "job");
-    drop(job);
-    wait_until(|| bench.queue().running == slow.len());
-    assert_eq!(bench.queue().waiting(JobKind::Lookup), 1, "too many lookups run");
-    assert_eq!(bench.queue().threads, 2 + MOST_SLOW_LOOKUPS);
+    for kind in [JobKind::Job, JobKind::DiskJob] {
+        drop(bench.submit(kind, "job"));
+        assert_eq!(bench.next(), "job");
+    }
+    let job = bench.submit(JobKind::Job, "long job");
+    assert_eq!(bench.next(), "long job");
+    assert_eq!(bench.lookups().threads, LOOKUP_THREADS);
+    assert_eq!(bench.lookups().jobs.len(), 1);
     drop(slow);
     assert_eq!(bench.next(), "last");
-    drop(last);
-    wait_until(|| bench.queue().threads == 2);
+    drop((last, job));
 }
 
 #[test]
@@ -115,14 +102,14 @@ fn those_who_ask_for_one_name_share_a_lookup_and_others_are_not_held_up() {
             again.send("slow again").unwrap();
             Ok(Vec::new())
         };
-        bench.workers.share("slow".into(), look_up, found(number), reply)
+        bench.workers.look_up("slow".into(), look_up, found(number), reply)
     };
-    bench.workers.share("slow".into(), slow, found(1), &reply).unwrap();
+    bench.workers.look_up("slow".into(), slow, found(1), &reply).unwrap();
     assert_eq!(bench.next(), "slow");
     [2, 3, 4].iter().for_each(|number| share(*number, &reply).unwrap());
     assert_eq!(share(5, &reply).unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
     let fails = |_: &str| Err(io::ErrorKind::NotFound.into());
-    bench.workers.share("other".into(), fails, found(6), &reply).unwrap();
+    bench.workers.look_up("other".into(), fails, found(6), &reply).unwrap();
     let mut next = || {
         let mut answer = None;
         wait_until(|| {
@@ -137,14 +124,14 @@ fn those_who_ask_for_one_name_share_a_lookup_and_others_are_not_held_up() {
     all.sort_unstable();
     assert_eq!(all, [1, 2, 3, 4].map(|number| Some((number, Some(1)))));
     assert!(bench.begun.try_recv().is_err(), "one lookup answers all");
-    assert!(bench.workers.0.0.lookups().is_empty());
+    assert!(bench.workers.0.names.lock().unwrap().is_empty());
 }
 
 #[test]
-fn one_thread_runs_jobs_and_lookups_in_the_order_in_which_they_came() {
+fn one_thread_runs_jobs_in_the_order_in_which_they_came() {
     let bench = Bench::new(1);
-    let (job, lookup) = (JobKind::Job, JobKind::Lookup);
-    let kinds = [(job, "1"), (lookup, "2"), (job, "3"), (lookup, "4")];
+    let (job, disk_job) = (JobKind::Job, JobKind::DiskJob);
+    let kinds = [(job, "1"), (disk_job, "2"), (job, "3"), (disk_job, "4")];
     let gates = kinds.map(|(kind, name)| bench.submit(kind, name));
     for (gate, (_, name)) in gates.into_iter().zip(kinds) {
         assert_eq!(bench.next(), name);
@@ -155,10 +142,13 @@ fn one_thread_runs_jobs_and_lookups_in_the_order_in_which_they_came() {
 #[test]
 fn a_full_queue_refuses_jobs_and_lookups_but_no_disk_job() {
     let bench = Bench::new(1);
-    let _first = bench.submit(JobKind::Job, "first");
-    bench.next();
-    for kind in [JobKind::Job, JobKind::Lookup] {
-        let _waiting = [(); 3].map(|()| bench.submit(kind, "waiting"));
+    let mut gates = Vec::new();
+    for (kind, threads) in [(JobKind::Job, 1), (JobKind::Lookup, LOOKUP_THREADS)] {
+        for _ in 0..threads {
+            gates.push(bench.submit(kind, "first"));
+            bench.next();
+        }
+        gates.extend((0..3).map(|_| bench.submit(kind, "waiting")));
         let (error, ()) = bench.workers.submit(kind, (), |()| (), &bench.reply).unwrap_err();
         assert_eq!(error.to_string(), "worker queue is full");
     }
@@ -168,14 +158,14 @@ fn a_full_queue_refuses_jobs_and_lookups_but_no_disk_job() {
 #[test]
 fn idle_threads_end_with_their_pool() {
     let bench = Bench::new(3);
-    let gates = [(); 3].map(|()| bench.submit(JobKind::Job, "job"));
+    let gates = [JobKind::Job, JobKind::Job, JobKind::Lookup].map(|it| bench.submit(it, "job"));
     gates.iter().for_each(|_| assert_eq!(bench.next(), "job"));
     drop(gates);
-    wait_until(|| bench.queue().running == 0);
+    wait_until(|| bench.jobs().running + bench.lookups().running == 0);
     // No thread holds the lock, so all wait.
-    let pool = Arc::downgrade(&bench.workers.0.0);
+    let pools = [&bench.workers.0.jobs, &bench.workers.0.lookups].map(Arc::downgrade);
     drop(bench.workers);
-    wait_until(|| pool.strong_count() == 0);
+    wait_until(|| pools.iter().all(|pool| pool.strong_count() == 0));
 }
 
 /// A reactor with this pool.
@@ -246,17 +236,12 @@ fn a_disk_job_is_done_even_if_its_pool_is_replaced() {
 fn disk_jobs_and_lookups_go_to_the_same_pool() {
     let bench = Bench::new(1);
     let mut reactor = reactor_with(&bench.workers);
-    let first = bench.submit(JobKind::Job, "first");
-    bench.next();
     let caller = reactor.register(Caller);
     let connector = reactor.connector(caller, &Connect::default()).unwrap();
     reactor.connect(connector, ("localhost", 1), ());
     let job = name_thread(&mut reactor.turn.core);
-    reactor.turn(Some(Duration::ZERO)).unwrap();
-    let waiting: Vec<JobKind> = bench.queue().jobs.iter().map(|(kind, _)| *kind).collect();
-    assert!(waiting == [JobKind::DiskJob, JobKind::Lookup]);
-    drop(first);
     assert_eq!(thread_of(&job, &mut reactor).as_deref(), Some("worker"));
+    assert_eq!((bench.jobs().threads, bench.lookups().threads), (1, 1));
 }
 
 struct Caller;
