@@ -154,12 +154,8 @@ fn connected(core: &mut Core, index: u32) {
     if c.is_layered() {
         transport::begin(core, index);
     } else {
-        if c.flags.take(Flags::CLOSE_WHEN_CONNECTED) {
-            c.phase = Phase::Closing;
-        } else {
-            c.phase = Phase::Open;
-            c.flags.set(Flags::OWES_READY);
-        }
+        let closes = c.flags.take(Flags::CLOSE_WHEN_CONNECTED);
+        c.phase = if closes { Phase::Closing } else { Phase::Open };
         core.note_opened(index);
     }
     core.recycle_special(index);

@@ -121,7 +121,7 @@ impl Connection {
             generation,
             slot: NO_SESSION,
             group,
-            flags: Flags::default(),
+            flags: Flags::OWES_READY,
             // A new socket has room. Its first event tells whether there is something to read.
             ready: Ready::WRITE,
             phase: Phase::Open,

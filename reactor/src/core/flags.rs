@@ -29,7 +29,7 @@ impl Flags {
     pub(crate) const YIELDED: Flags = Flags(1 << 9);
     /// Input that is already here must be looked at again, although no event announces it.
     pub(crate) const REVISIT_INPUT: Flags = Flags(1 << 10);
-    /// Owed: `on_ready`, before anything else.
+    /// Owed, once the connection is open: `on_open` or `on_ready`, before anything else.
     pub(crate) const OWES_READY: Flags = Flags(1 << 11);
     /// Owed: `on_drain`.
     pub(crate) const OWES_DRAIN: Flags = Flags(1 << 12);

@@ -302,7 +302,7 @@ impl Core {
         let index = self.connections.vacant_key() as u32;
         self.selector.add(socket, token(index, self.next_generation))?;
         let id = self.insert(socket, group, handler);
-        self[index].flags = flags;
+        self[index].flags.set(flags);
         Ok(id)
     }
 

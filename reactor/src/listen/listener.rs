@@ -149,7 +149,7 @@ impl Listener {
     }
 
     /// Accepts within the budget, and adds new connections to `opened`.
-    pub(crate) fn accept(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
+    pub(crate) fn accept(&mut self, core: &mut Core) {
         use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
         let mut lost = 0;
         for _ in 0..self.options.accept_budget {
@@ -161,7 +161,7 @@ impl Listener {
                     self.held = Some(socket);
                     return self.make_room(core);
                 }
-                Ok(socket) => self.take_up(socket, core, opened),
+                Ok(socket) => self.take_up(socket, core),
                 Err(error) => match error.kind() {
                     WouldBlock => self.ready = false,
                     ConnectionAborted | Interrupted => {
@@ -199,10 +199,10 @@ impl Listener {
     /// Accepts the backlog, because closing the listener resets it, unless another process has the
     /// socket open to accept it. Accepts at most as many connections as the backlog can hold; later
     /// ones came too late.
-    pub(crate) fn accept_rest(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
+    pub(crate) fn accept_rest(&mut self, core: &mut Core) {
         self.ready = true;
         if let Some(socket) = self.held.take() {
-            self.take_up(socket, core, opened);
+            self.take_up(socket, core);
         }
         let most = match &mut self.source {
             Source::Socket(_, origin, _) if origin.is_elsewhere() => return,
@@ -210,13 +210,13 @@ impl Listener {
             Source::Distributed(mailbox, _) => mailbox.close(),
         };
         for _ in 0..most.div_ceil(self.options.accept_budget as usize).max(1) {
-            self.accept(core, opened);
+            self.accept(core);
         }
     }
 
     /// Passes a new connection to another reactor, or gives it a place unless its client has too
     /// many.
-    fn take_up(&mut self, socket: Fd, core: &mut Core, opened: &mut Vec<u32>) {
+    fn take_up(&mut self, socket: Fd, core: &mut Core) {
         let group = &mut core.groups[self.group as usize];
         if let Source::Socket(_, _, distributor) = &mut self.source {
             if let Some(rate) = &mut group.accepts {
@@ -251,11 +251,12 @@ impl Listener {
         let flags = if self.address.is_unix() { Flags::STOPS_SHORT } else { Flags::default() };
         match core.register(socket, self.group, self.handler, flags) {
             Ok(id) => {
-                if let Some(transport) = transport {
-                    transport::accepted(core, id.index, transport);
+                match transport {
+                    Some(transport) => transport::accepted(core, id.index, transport),
+                    None => core.note_opened(id.index),
                 }
                 deadlines::arm(core, id.index);
-                opened.push(id.index);
+                core.schedule(id.index);
                 let per_address = &mut core.groups[self.group as usize].per_address;
                 if let (Some(client), Some(per_address)) = (client, per_address) {
                     per_address.enter(id.index, client);

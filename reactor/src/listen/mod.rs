@@ -223,9 +223,9 @@ pub(crate) fn adopt(
         return Err(io::Error::other("the reactor has stopped"));
     }
     let peer = core.kernel.peer_address(socket)?;
-    let unix = if peer.is_unix() { Flags::STOPS_SHORT } else { Flags::default() };
+    let flags = if peer.is_unix() { Flags::STOPS_SHORT } else { Flags::default() };
     let group = adopted_group(core, limits)?;
-    let id = core.register(socket, group, handler, unix.union(Flags::OWES_READY))?;
+    let id = core.register(socket, group, handler, flags)?;
     core.groups[usize::from(group)].ledger.adopted += 1;
     deadlines::arm(core, id.index);
     core.schedule(id.index);

@@ -27,30 +27,25 @@ pub(crate) fn begin(core: &mut Core, index: u32) {
     }
 }
 
-/// Takes the handshake as far as it goes now. Returns whether an accepted connection is open now,
-/// and its handler has to be told.
-pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
+/// Takes the handshake as far as it goes now.
+pub(crate) fn advance(core: &mut Core, index: u32) {
     loop {
         send(core, index);
         let c = &mut core.connections[index as usize];
         if c.phase != Phase::Handshake {
-            return false;
+            return;
         }
         let can_receive = c.ready.any(Ready::READ);
-        let Some(layer) = c.layer() else { return false };
+        let Some(layer) = c.layer() else { return };
         match layer.transport.state() {
             State::Open => return finish(core, index),
             // What the transport has put out is sent before anything else.
             State::Transparent if layer.outgoing.len() == 0 => return finish(core, index),
-            State::Transparent => return false,
-            State::Handshake if layer.end.is_some() => {
-                core.fail(index, Reason::Reset);
-                return false;
-            }
-            State::Handshake if !can_receive => return false,
+            State::Transparent => return,
+            State::Handshake if layer.end.is_some() => return core.fail(index, Reason::Reset),
+            State::Handshake if !can_receive => return,
             State::Handshake if core.receive_quantum.is_used_up() => {
-                c.flags.set(Flags::YIELDED);
-                return false;
+                return c.flags.set(Flags::YIELDED);
             }
             State::Handshake => {
                 core.receive_quantum.calls -= 1;
@@ -73,26 +68,20 @@ fn send(core: &mut Core, index: u32) {
     }
 }
 
-/// Ends the handshake. Returns whether the connection was accepted, so that its handler has to be
-/// told.
-fn finish(core: &mut Core, index: u32) -> bool {
+/// Ends the handshake.
+fn finish(core: &mut Core, index: u32) {
     let (c, group) = core.pair(index);
     group.handshaking -= 1;
     group.ledger.handshakes += 1;
-    let accepted = group.connector.is_none();
     let closes = c.flags.take(Flags::CLOSE_WHEN_CONNECTED);
     c.phase = if closes { Phase::Closing } else { Phase::Open };
-    let Some(layer) = c.layer() else { return false };
+    let Some(layer) = c.layer() else { return };
     layer.handshaking = false;
-    if !accepted && !closes {
-        c.flags.set(Flags::OWES_READY);
-    }
     retire(core, index);
     core.note_opened(index);
     offload::offload(core, index);
     send_owed(core, index);
     deadlines::restart_idle_and_stall(core, index);
-    accepted && core[index].is_open()
 }
 
 /// Removes a transparent transport from the path of the bytes. What it has not consumed is the

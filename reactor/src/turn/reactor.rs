@@ -67,7 +67,7 @@ pub struct Reactor {
     /// The threads that wait for disks and look up names.
     workers: Workers,
     pub(crate) receive: AlignedBuffer,
-    /// The worklist in progress, or connections just opened; kept for its memory.
+    /// The worklist in progress; kept for its memory.
     pub(crate) work: Vec<u32>,
     /// Connections whose deadline has passed, the earliest first.
     pub(crate) expired: VecDeque<u32>,
@@ -328,21 +328,11 @@ impl Reactor {
         }
     }
 
-    /// Accepts on all listeners, and opens the connections.
-    pub(super) fn accept(&mut self, accept: fn(&mut Listener, &mut Core, &mut Vec<u32>)) {
-        let mut opened = std::mem::take(&mut self.work);
+    /// Accepts on all listeners.
+    pub(super) fn accept(&mut self, accept: fn(&mut Listener, &mut Core)) {
         for listener in self.turn.listeners.iter_mut().flatten() {
-            accept(listener, &mut self.turn.core, &mut opened);
+            accept(listener, &mut self.turn.core);
         }
-        for index in opened.drain(..) {
-            // A handler learns of a connection with a transport after the handshake.
-            if self.turn.core[index].is_open() {
-                self.turn.core.note_opened(index);
-                self.call(index, "on_open", |handler, turn, _| handler.open(turn, index));
-            }
-            self.turn.core.schedule(index);
-        }
-        self.work = opened;
         self.shed();
     }
 

@@ -4,7 +4,7 @@
 use super::dispatch::Handlers;
 use super::reactor::Reactor;
 use crate::connect::attempt;
-use crate::core::{Flags, Phase, Quantum};
+use crate::core::{Flags, NO_SESSION, Phase, Quantum};
 use crate::handler::{Input, Payload, Turn};
 use crate::inbound::{self, Arrival, Piece};
 use crate::outbound;
@@ -52,10 +52,21 @@ impl Reactor {
         if core[index].phase == Phase::Connecting {
             attempt::advance(core, index);
         }
-        if core[index].phase == Phase::Handshake && transport::advance(core, index) {
-            self.call(index, "on_open", |handler, turn, _| handler.open(turn, index));
+        if core[index].phase == Phase::Handshake {
+            transport::advance(core, index);
         }
-        self.turn.core[index].phase >= Phase::Open
+        core[index].phase >= Phase::Open
+    }
+
+    /// Makes the first callback for a connection: `on_ready` if it came with a session.
+    fn begin_session(&mut self, index: u32) {
+        let has_session =
+            self.turn.core[index].slot != NO_SESSION || self.turn.sessions.contains_key(&index);
+        if has_session {
+            self.call(index, "on_ready", |h, turn, slot| h.ready(turn, index, slot));
+        } else {
+            self.call(index, "on_open", |h, turn, _| h.open(turn, index));
+        }
     }
 
     /// Takes one step, if one is due: a callback, or a receive that can lead to one. Returns
@@ -77,7 +88,7 @@ impl Reactor {
         core.receive_quantum.calls -= 1;
         c.flags.clear(Flags::WROTE_THROUGH);
         if c.flags.take(Flags::OWES_READY) {
-            self.call(index, "on_ready", |h, turn, slot| h.ready(turn, index, slot));
+            self.begin_session(index);
         } else if c.owes_drain() {
             c.note_drain();
             self.call(index, "on_drain", |h, turn, slot| h.drain(turn, index, slot));
