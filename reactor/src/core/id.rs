@@ -65,6 +65,8 @@ pub enum Sent {
     Accepted,
     /// Accepted, but the queue is now full: the connection stops reading until
     /// [`on_drain`](crate::Handler::on_drain). A producer that can wait should wait for that call.
+    /// For a client that sends further requests before it has its responses, see
+    /// [`Limits::send_high`](crate::Limits::send_high).
     Full,
     /// Not accepted: the connection is closing or gone, or its output was shut down. If the
     /// connection failed during this call, a part of the bytes may have been sent. Input that

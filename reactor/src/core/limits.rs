@@ -82,6 +82,13 @@ pub struct Limits {
     /// With this many bytes of memory queued, `send` returns [`Full`](crate::Sent::Full) and the
     /// connection stops reading. Regions of files do not count: they are read as the socket takes
     /// them. The default is 64 KiB.
+    ///
+    /// If both ends stop reading while they have much to send, each waits for the other until
+    /// [`write_stall`](Limits::write_stall) ends the connection. A client that sends requests
+    /// before it has read the responses to earlier ones should therefore set this and
+    /// [`send_segments`](Limits::send_segments) to `usize::MAX`, and limit its queue itself, with
+    /// [`Peer::pending`](crate::Peer::pending) and
+    /// [`Peer::request_drain`](crate::Peer::request_drain). The guide has an example.
     pub send_high: usize,
     /// A full queue accepts more once it has drained to this many bytes. The default is 32 KiB.
     pub send_low: usize,
