@@ -69,6 +69,8 @@ impl fmt::Display for Target {
     }
 }
 
+// Otherwise the compiler says of text, which has to be parsed, that it is no `Address`.
+#[diagnostic::do_not_recommend]
 impl<A: Into<Address>> From<A> for Target {
     fn from(address: A) -> Target {
         Target::Address(address.into())
