@@ -204,8 +204,8 @@ fn accept_of(key: &str) -> String {
     );
     let client = h.open();
     h.feed(client, OPEN.replace("dGhlIHNhbXBsZSBub25jZQ==", key));
-    let head = String::from_utf8(h.sent(client).into()).expect("text");
-    let (_, accept) = head.split_once("Sec-WebSocket-Accept: ").expect("a hash");
+    let head = h.sent(client);
+    let (_, accept) = head.text().split_once("Sec-WebSocket-Accept: ").expect("a hash");
     accept.split_once("\r\n").expect("a line").0.to_owned()
 }
 

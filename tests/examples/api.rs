@@ -43,7 +43,7 @@ fn api_with(has_uploads: bool) -> Harness<Http<Api>> {
 /// The status line and the body of the response to a request.
 fn ask(h: &mut Harness<Http<Api>>, client: Client, request: &str) -> (String, String) {
     h.feed(client, request);
-    let sent = String::from_utf8(h.sent(client).into()).expect("text");
+    let sent = h.sent(client).text().to_owned();
     let (head, body) = sent.split_once("\r\n\r\n").expect("a response");
     (head.lines().next().expect("a status line").to_owned(), body.to_owned())
 }
@@ -95,7 +95,7 @@ fn each_subscriber_gets_an_event_a_second_until_it_leaves() {
     for _ in 0..100 {
         h.advance(Duration::from_secs(1));
         for client in clients {
-            let event = String::from_utf8(h.sent(client).into()).expect("text");
+            let event = h.sent(client).text().to_owned();
             assert!(event.contains("\r\ndata: ") && event.ends_with("\n\n\r\n"), "{event:?}");
             assert_eq!(event.matches("data").count(), 1);
         }
@@ -133,7 +133,7 @@ fn each_upload_is_answered_with_its_own_name_however_they_are_interleaved() {
         }
     }
     for (at, client) in clients.iter().enumerate() {
-        let sent = String::from_utf8(h.sent(*client).into()).expect("text");
+        let sent = h.sent(*client).text().to_owned();
         assert!(sent.starts_with("HTTP/1.1 201 "), "{sent}");
         assert!(sent.ends_with(&format!("saved {at}.txt\n")), "{sent}");
         let (files, body) = (h.files(), format!("body of {at}"));
@@ -176,7 +176,7 @@ fn the_response_of_another_server_is_passed_on() {
     h.feed(client, get("/upstream"));
     let far = h.accept(&origin);
     h.feed(far, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone");
-    let sent = String::from_utf8(h.sent(client).into()).expect("text");
+    let sent = h.sent(client).text().to_owned();
     assert!(sent.starts_with("HTTP/1.1 404 Not Found\r\n") && sent.ends_with("gone"), "{sent}");
 }
 

@@ -102,7 +102,7 @@ impl Chat {
     }
 
     fn hears(&mut self, client: Client) -> String {
-        String::from_utf8(self.h.sent(client).into()).expect("text")
+        self.h.sent(client).text().to_owned()
     }
 
     /// A member with a browser.

@@ -42,7 +42,7 @@ fn site() -> Harness<Http<Site>> {
 fn files_are_served_in_order_and_the_connection_closes_if_the_client_asks() {
     let requests = "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.0\r\n\r\n";
     let outcome = same_at_every_split(site, requests);
-    let sent = String::from_utf8(outcome.sent.into()).expect("text");
+    let sent = outcome.sent.text();
     let bodies: Vec<_> = sent.split("HTTP/1.1 200 OK\r\n").skip(1).collect();
     assert!(bodies.len() == 2 && bodies[0].ends_with("\r\n\r\none"), "{sent}");
     assert!(bodies[1].ends_with("\r\n\r\nand two"), "{sent}");
@@ -58,7 +58,7 @@ fn a_reload_serves_the_directory_that_the_link_leads_to_now() {
             client,
             format!("GET {path} HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\n\r\n"),
         );
-        String::from_utf8(h.take(client).into()).expect("text")
+        h.take(client).text().to_owned()
     };
     assert!(ask(&mut h, "/a").ends_with("\r\n\r\none"));
     let put = "PUT /sub/put HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nold";

@@ -126,7 +126,7 @@ fn row_29_the_rest_of_an_upload_is_saved_however_it_arrives() {
     let get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
     let requests = [&question("/a", 13).into_bytes(), &rest("/a", body, 4)[..], get.as_bytes()];
     let outcome = same_at_every_split(interrupted, requests.concat());
-    let sent = String::from_utf8(outcome.sent.to_vec()).expect("characters");
+    let sent = outcome.sent.text();
     let statuses: Vec<_> = sent.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
     assert_eq!(statuses, ["409", "201", "200"], "{sent}");
     assert!(sent.contains("Upload-Offset: 4\r\n") && sent.ends_with("all of a file"), "{sent}");

@@ -230,7 +230,7 @@ fn connections_can_be_handed_over_from_a_message() {
     h.post(Double(ids[1]));
     assert_eq!(take_log(&mut h), ["nobody"]);
     h.feed(clients[2], b"four");
-    let sent = clients.map(|client| String::from_utf8(h.sent(client).to_vec()).expect("text"));
+    let sent = clients.map(|client| h.sent(client).text().to_owned());
     assert_eq!(sent, ["handed ", "4 ", "handed 4"]);
 }
 

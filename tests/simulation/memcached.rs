@@ -111,7 +111,7 @@ pub(crate) fn row_08_each_client_hears_the_answers_to_its_pipeline_in_order() {
 /// The numbers in a client's answers, one in each line. Of a number that a reset has cut, nobody
 /// knows which it was.
 fn numbers(client: &Client) -> Vec<u64> {
-    let received = String::from_utf8(client.received().into()).expect("text");
+    let received = client.received().text().to_owned();
     let lines = received.split_inclusive("\r\n").filter_map(|line| line.strip_suffix("\r\n"));
     lines.filter_map(|line| line.parse().ok()).collect()
 }
@@ -170,7 +170,7 @@ pub(crate) fn row_08_a_flush_and_statistics_reach_both_reactors() {
         sim.run();
         let counts = someone(sim).sends("stats\r\n");
         sim.run();
-        let stats = String::from_utf8(counts.received().into()).expect("text");
+        let stats = counts.received().text().to_owned();
         if !asks.is_spoilt() && !counts.is_spoilt() {
             for line in ["cmd_set 20", "cmd_get 40", "get_hits 20", "curr_items 0", "threads 2"] {
                 assert!(stats.contains(&format!("STAT {line}\r\n")), "{line} in {stats}");

@@ -58,7 +58,7 @@ fn request(size: usize, offset: usize) -> Vec<u8> {
 
 /// The last offset that a server has told a client.
 fn told(client: &Client) -> Option<usize> {
-    let received = String::from_utf8(client.received().to_vec()).expect("characters");
+    let received = client.received().text().to_owned();
     let (_, offset) = received.rsplit_once("Upload-Offset: ")?;
     Some(offset.split_once("\r\n")?.0.parse().expect("a number"))
 }

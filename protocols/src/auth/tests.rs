@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sluicegate_reactor::testing::Harness;
+use sluicegate_reactor::testing::{Harness, Received};
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Handle, Listen, Payload, Receive, Sessions, mailbox};
 
@@ -111,9 +111,8 @@ fn with(method: &str, path: &str, credentials: &str) -> String {
 }
 
 /// The statuses of responses, with the body of each 200.
-fn responses(sent: &[u8]) -> Vec<String> {
-    let text = String::from_utf8(sent.to_vec()).unwrap();
-    let parts = text.split("HTTP/1.1 ").skip(1).map(|part| {
+fn responses(sent: &Received) -> Vec<String> {
+    let parts = sent.text().split("HTTP/1.1 ").skip(1).map(|part| {
         let (head, body) = part.split_once("\r\n\r\n").unwrap();
         if head.starts_with("401") {
             let field = "WWW-Authenticate: Basic realm=\"a \\\"site\\\"\", charset=\"UTF-8\"\r\n";

@@ -30,6 +30,25 @@ use std::ops::Deref;
 #[derive(Clone, Default, Eq, Hash)]
 pub struct Received(pub(super) Vec<u8>);
 
+impl Received {
+    /// The bytes as text, to search or to split into lines.
+    ///
+    /// ```
+    /// use sluicegate_reactor::testing::Received;
+    ///
+    /// let received = Received::from("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    /// assert!(received.text().starts_with("HTTP/1.1 200 "));
+    /// assert!(received.text().ends_with("\r\n\r\nhello"));
+    /// ```
+    ///
+    /// # Panics
+    /// If they are not UTF-8. The message contains the bytes.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(self).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
 impl Deref for Received {
     type Target = [u8];
     fn deref(&self) -> &[u8] {

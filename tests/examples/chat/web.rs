@@ -38,7 +38,7 @@ fn a_browser_that_sends_something_else_is_closed() {
 fn get(chat: &mut Chat, request: &str) -> String {
     let client = chat.h.open_at(chat.web);
     chat.h.feed(client, format!("{request} HTTP/1.1\r\nHost: h\r\n\r\n"));
-    String::from_utf8(chat.h.sent(client).into()).expect("text")
+    chat.h.sent(client).text().to_owned()
 }
 
 #[test]

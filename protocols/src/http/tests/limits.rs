@@ -227,8 +227,7 @@ fn row_18_requests_on_a_connection() {
     h.feed(client, REQUEST.repeat(3));
     let sent = h.sent(client);
     assert_eq!(answers(&sent), ["200 Get / h", "200 Get / h"]);
-    let text = String::from_utf8(sent.into()).unwrap();
-    assert_eq!(text.matches("Connection: close").count(), 1);
+    assert_eq!(sent.text().matches("Connection: close").count(), 1);
     assert_eq!(h.state(client), State::Shut);
 }
 

@@ -138,7 +138,7 @@ fn publish(h: &mut Harness<Http<Streams>>, part: &str) {
 }
 
 fn text(h: &mut Harness<Http<Streams>>, client: Client) -> String {
-    String::from_utf8(h.sent(client).to_vec()).expect("text")
+    h.sent(client).text().to_owned()
 }
 
 /// The body of one response, and what follows.
@@ -197,7 +197,7 @@ fn row_22_a_stream_that_resets_content_says_that_it_has_none() {
 fn row_18_a_stream_keeps_its_place_among_other_responses() {
     let input = get("/a") + &get("/short") + &get("/b") + &get("/short") + &get("/c");
     let outcome = same_at_every_split(streams, &input);
-    let text = String::from_utf8(outcome.sent.to_vec()).unwrap();
+    let text = outcome.sent.text();
     let positions = |part: &str| text.match_indices(part).map(|(at, _)| at).collect::<Vec<_>>();
     let order = [positions("/a"), positions("3\r\none"), positions("/b"), positions("/c")].concat();
     let [a, first, second, b, c] = order[..] else { panic!("{text}") };
@@ -427,7 +427,7 @@ fn a_stream_that_a_stop_cuts_does_not_look_complete() {
 #[test]
 fn an_interim_response_precedes_the_final_one_and_old_clients_get_none() {
     let outcome = same_at_every_split(streams, get("/hint"));
-    let text = String::from_utf8(outcome.sent.to_vec()).unwrap();
+    let text = outcome.sent.text();
     let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\n";
     assert!(text.starts_with(hint), "{text}");
     let outcome = same_at_every_split(streams, "GET /hint HTTP/1.0\r\n\r\n");

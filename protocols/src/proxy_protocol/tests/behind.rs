@@ -74,7 +74,7 @@ fn row_19_a_forwarded_request_names_the_client() {
     let client = h.open();
     h.feed(client, REQUEST);
     let origin = target(&mut h);
-    let request = String::from_utf8(h.sent(origin).to_vec()).expect("text");
+    let request = h.sent(origin).text().to_owned();
     assert!(request.contains("X-Forwarded-For: 192.0.2.1\r\n"), "{request}");
 }
 

@@ -64,7 +64,7 @@ fn connected(
     client.send(reactor, request, Opening { handshake, echo, told: told.clone() });
     h.run();
     let far = h.accept(&address);
-    let request = String::from_utf8(h.sent(far).into()).expect("text");
+    let request = h.sent(far).text().to_owned();
     let (_, key) = request.split_once("Sec-WebSocket-Key: ").expect("a key");
     let (key, _) = key.split_once("\r\n").expect("a line");
     h.feed(far, response(&accept_of(key.as_bytes())));
