@@ -45,11 +45,19 @@
 //! # }
 //! ```
 //!
+//! # Order
+//!
 //! Messages that one thread posts to one mailbox arrive in order. There is no order between
-//! mailboxes. Posting takes one short lock, and wakes the reactor only if it is sleeping. Once per
-//! turn, the reactor takes all posted messages, and handles at most [`MailboxLimits::per_turn`] of
-//! each mailbox before it returns to its connections. If no messages arrive, the reactor takes no
-//! lock and reads no cache line that other threads write.
+//! mailboxes, not even those of one handler: a message can arrive before one that the same thread
+//! has posted earlier to another mailbox. A job and its cancellation, for example, should be
+//! variants of one enum, so that both go through one mailbox.
+//!
+//! # Cost
+//!
+//! Posting takes one short lock, and wakes the reactor only if it is sleeping. Once per turn, the
+//! reactor takes all posted messages, and handles at most [`MailboxLimits::per_turn`] of each
+//! mailbox before it returns to its connections. If no messages arrive, the reactor takes no lock
+//! and reads no cache line that other threads write.
 
 use std::collections::VecDeque;
 use std::collections::vec_deque::Drain;

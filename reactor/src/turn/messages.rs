@@ -28,7 +28,8 @@ impl Reactor {
     }
 
     /// Creates a mailbox with default limits for a handler, and returns its handle. All clones of
-    /// the handle post to this mailbox, which keeps their messages in order.
+    /// the handle post to this mailbox, which keeps their messages in order. Another call creates
+    /// another mailbox, whose messages may [overtake](crate::handle#order) those of the first.
     ///
     /// # Panics
     /// In the same cases as [`attach`](crate::Reactor::attach).
