@@ -66,7 +66,7 @@ impl Front {
         }
     }
 
-    /// Calls `send` for the members whom a delivery is for.
+    /// Calls `send` for the members whom a delivery is for. Those who have left are skipped.
     pub(crate) fn deliver<S>(
         &self,
         cx: &mut Sessions<'_, S>,
@@ -75,10 +75,8 @@ impl Front {
     ) {
         let Some(to) = &delivery.to else { return cx.for_each(send) };
         for &id in &**to {
-            match cx.get(id) {
-                Some((mut cx, session)) => send(&mut cx, session),
-                // The hub does not know yet, or its mailbox was full.
-                None => _ = self.report(id, What::Closed),
+            if let Some((mut cx, session)) = cx.get(id) {
+                send(&mut cx, session);
             }
         }
     }

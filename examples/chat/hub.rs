@@ -206,7 +206,8 @@ impl Hub {
     }
 
     fn close(&mut self, seat: Seat) {
-        // A front repeats this when the hub still sends to a connection that is over.
+        // The hub does not know a member whose opening could not be reported, because the mailbox
+        // was full.
         let Some(Member { name, room }) = self.members.remove(&seat) else { return };
         self.names.remove(&name.to_lowercase());
         self.leave(seat, &room, format!("* {name} left\n"));

@@ -6,7 +6,7 @@ use sluicegate_reactor::MailboxLimits;
 
 use super::example::hub::HELP;
 use super::example::outbox::MISSED;
-use super::{Chat, DELIVERIES, LINE, REPORTS, frame};
+use super::{Chat, DELIVERIES, LINE, NOTICED, REPORTS, frame};
 
 /// Fewer lines than a member can say at once.
 const LINES: usize = 19;
@@ -87,4 +87,23 @@ fn a_member_who_leaves_in_a_burst_gives_up_its_nickname_though_nobody_speaks_in_
         chat.says(members[0], &format!("/nick {name}"));
         assert!(chat.hears(members[0]).ends_with(&format!(" is now {name}\n")), "{name}");
     }
+}
+
+#[test]
+fn a_member_who_has_left_is_reported_once_however_much_was_said_before() {
+    const MEMBERS: u64 = 100;
+    let (mut chat, members) = Chat::with(MEMBERS as usize);
+    let before = chat.h.ledger().messages;
+    let lines = "hello\n".repeat(LINES);
+    chat.h.at_once(|h| {
+        for member in members {
+            h.feed(member, &lines);
+            h.reset(member);
+        }
+    });
+    let said = MEMBERS * LINES as u64;
+    // The hub receives each line and each departure; the front receives each line, and the
+    // departures from a room of at most `NOTICED` members.
+    let messages = chat.h.ledger().messages - before;
+    assert!(messages <= 2 * said + MEMBERS + NOTICED as u64, "{messages} messages");
 }
