@@ -7,7 +7,8 @@ use crate::sys::sim::{Calls, KernelTls, OpenDescriptors, Step};
 
 impl<H: Handler> Harness<H> {
     /// Sets how many bytes may be in flight to a client before it takes some. With a small number,
-    /// sends are short or refused. Initially 256 KiB.
+    /// sends are short or refused. With 0, nothing is sent, whatever the client takes, until this is
+    /// called with another number. Initially 256 KiB.
     pub fn set_room(&mut self, client: Client, bytes: usize) {
         self.client(client).set_send_capacity(bytes);
         self.run();

@@ -34,7 +34,10 @@ impl fmt::Debug for Outcome {
 ///
 /// A server may answer several requests in the order in which it finishes them. Which request it
 /// has seen when it answers the first one then depends on the pieces: use inputs whose answers have
-/// one order, or test the requests one by one.
+/// one order, or test the requests one by one. The same applies to a handler that posts messages to
+/// itself, as a chat does, since a message arrives after all requests that came in the same piece;
+/// and a greeting that says whether the connection [is secure](crate::Context::is_secure) is never
+/// the same.
 ///
 /// If [`through`](super::through) is running, it uses that transport only.
 ///
