@@ -165,7 +165,8 @@ impl Framing {
     }
 
     /// Sends a frame: its header and `payload`, together. As in any send, large shared bytes and
-    /// regions of files are not copied (see [`outbound`](sluicegate_reactor::outbound)).
+    /// regions of files are not copied (see [`outbound`](sluicegate_reactor::outbound)). If the
+    /// payload has several parts, send the [`header`](Framing::header) and each of them instead.
     ///
     /// ```
     /// # use sluicegate_protocols::raw::frames::{FrameError, Framing};

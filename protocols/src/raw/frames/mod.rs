@@ -20,6 +20,9 @@ pub use framing::{Extent, FrameError, FrameHeader, Framing, Prefix};
 
 /// An application that handles frames.
 ///
+/// Delivery stops as soon as a callback pauses or closes the connection, fills its send queue, or
+/// directs its input elsewhere. It continues with the next frame once the connection reads again.
+///
 /// ```
 /// use sluicegate_protocols::raw::frames::{FrameHandler, Frames, Framing, Prefix};
 /// use sluicegate_reactor::{Context, Payload, Reactor};
