@@ -9,7 +9,8 @@ use super::invalid;
 
 impl Identity {
     /// Creates a key and a self-signed certificate for these host names and IP addresses, for
-    /// trying out TLS and for tests. Clients must be configured to trust it.
+    /// trying out TLS and for tests. Clients must be configured to trust it: those of the same
+    /// program with [`Roots::only`](super::Roots::only).
     ///
     /// # Errors
     /// `ErrorKind::InvalidInput` if a name is not valid in a certificate.
