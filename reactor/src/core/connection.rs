@@ -157,11 +157,10 @@ impl Connection {
         self.ready = self.ready.union(Ready::READ);
     }
 
-    /// Whether there may be more input to deliver. Whatever arrived before a loss, the socket has.
-    pub(crate) fn may_have_input(&self) -> bool {
-        let owed = Flags::REVISIT_INPUT.union(Flags::OWES_EOF);
-        let receives = self.ready.any(Ready::READ) && !self.flags.any(Flags::INPUT_ENDED);
-        !self.flags.any(Flags::PAUSED) && (receives || self.flags.any(owed))
+    /// Whether there may be input, or its end, that was not delivered.
+    pub(crate) fn has_input(&self) -> bool {
+        self.flags.any(Flags::REVISIT_INPUT.union(Flags::OWES_EOF))
+            || self.ready.any(Ready::READ) && !self.flags.any(Flags::INPUT_ENDED)
     }
 
     /// Whether it has been open. Not to be asked once its [`Special`] state was dropped.
@@ -266,14 +265,12 @@ impl Connection {
 
     /// Whether there is something to do although no event comes.
     pub(crate) fn is_owed(&self) -> bool {
-        let input = Flags::REVISIT_INPUT.union(Flags::OWES_EOF);
         match self.phase {
             Phase::Open => {
                 self.flags.any(Flags::OWES_READY)
                     || self.can_send()
-                    || self.can_receive()
                     || self.owes_drain()
-                    || self.wants_input() && self.flags.any(input)
+                    || self.wants_input() && self.has_input()
             }
             Phase::Closing => self.can_send() || self.outbound.is_none(),
             Phase::Ended | Phase::Failed => true,

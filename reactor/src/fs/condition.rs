@@ -10,15 +10,7 @@ use super::{Metadata, NewFile};
 use crate::sys::{Fd, Kernel};
 
 /// Whether a file may replace this one: `None` if there is none.
-type Holds = dyn Fn(Option<&Metadata>) -> bool + Send + Sync;
-
-pub(super) struct Condition(Box<Holds>);
-
-impl fmt::Debug for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Condition")
-    }
-}
+pub(super) type Condition = dyn Fn(Option<&Metadata>) -> bool + Send + Sync;
 
 /// Held between the evaluation of a condition and the commit.
 static CONDITIONAL_COMMIT: Mutex<()> = Mutex::new(());
@@ -69,30 +61,28 @@ impl NewFile {
         condition: impl Fn(Option<&Metadata>) -> bool + Send + Sync + 'static,
     ) -> NewFile {
         let writer = Arc::get_mut(&mut self.writer).expect("no worker has the file");
-        writer.condition = Some(Condition(Box::new(condition)));
+        writer.condition = Some(Box::new(condition));
         self
     }
 }
 
-impl Condition {
-    /// Fails if the condition does not hold for the file with this name. As long as the guard
-    /// lives, no other file is committed under a condition.
-    pub(super) fn check(
-        &self,
-        kernel: &Kernel,
-        dir: Fd,
-        name: &OsStr,
-    ) -> io::Result<MutexGuard<'static, ()>> {
-        let guard = CONDITIONAL_COMMIT.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = match kernel.metadata_beneath(dir, name) {
-            Ok(metadata) => Some(metadata),
-            Err(error) => match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => None,
-                // A link that leads out of the directory: only the caller may be able to follow it.
-                io::ErrorKind::PermissionDenied => return Ok(guard),
-                _ => return Err(error),
-            },
-        };
-        if self.0(there.as_ref()) { Ok(guard) } else { Err(io::Error::other(ConditionFailed)) }
-    }
+/// Fails if the condition does not hold for the file with this name. As long as the guard lives, no
+/// other file is committed under a condition.
+pub(super) fn check(
+    condition: &Condition,
+    kernel: &Kernel,
+    dir: Fd,
+    name: &OsStr,
+) -> io::Result<MutexGuard<'static, ()>> {
+    let guard = CONDITIONAL_COMMIT.lock().unwrap_or_else(PoisonError::into_inner);
+    let there = match kernel.metadata_beneath(dir, name) {
+        Ok(metadata) => Some(metadata),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => None,
+            // A link that leads out of the directory: only the caller may be able to follow it.
+            io::ErrorKind::PermissionDenied => return Ok(guard),
+            _ => return Err(error),
+        },
+    };
+    if condition(there.as_ref()) { Ok(guard) } else { Err(io::Error::other(ConditionFailed)) }
 }

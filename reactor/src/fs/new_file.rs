@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use super::condition::Condition;
+use super::condition::{self, Condition};
 use super::{Dir, File};
 use crate::sys::{Fd, Kernel, Shared};
 
@@ -78,14 +78,13 @@ pub struct NewFile {
 }
 
 /// Writes to a [`NewFile`] and completes it. The file shares it with workers.
-#[derive(Debug)]
 pub(super) struct Writer {
     file: Shared,
     /// Whether the file system is in memory.
     pub(super) in_memory: bool,
     /// `None` for an unnamed file.
     name: Option<Name>,
-    pub(super) condition: Option<Condition>,
+    pub(super) condition: Option<Box<Condition>>,
 }
 
 /// The name that a file gets when it is complete.
@@ -364,7 +363,7 @@ impl fmt::Debug for NewFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the bytes that are not written yet.
         f.debug_struct("NewFile")
-            .field("writer", &self.writer)
+            .field("name", &self.writer.name)
             .field("len", &self.len())
             .finish_non_exhaustive()
     }
@@ -412,7 +411,7 @@ impl Writer {
             retry(|| kernel.sync(self.file.fd()))?;
         }
         let guard = match &self.condition {
-            Some(condition) => Some(condition.check(kernel, dir.fd(), target)?),
+            Some(condition) => Some(condition::check(condition, kernel, dir.fd(), target)?),
             None => None,
         };
         let replaced = kernel.exists(dir.fd(), target)?;

@@ -50,8 +50,7 @@ impl<'a> Context<'a> {
     /// the handler has requested this, since the rest is not its own.
     #[must_use]
     pub fn is_directed(&self) -> bool {
-        let special = self.core[self.index].special.as_ref();
-        special.is_some_and(|special| !matches!(special.strategy, Strategy::Stream))
+        self.core[self.index].has_strategy()
     }
 
     /// The current connection's limits.

@@ -142,9 +142,7 @@ pub(crate) fn is_blocked_in_vain(core: &Core, c: &Connection) -> bool {
 }
 
 pub(super) fn step(core: &mut Core, buffer: &mut [u8], index: u32) -> Arrival {
-    let owed = Flags::REVISIT_INPUT.union(Flags::OWES_EOF);
-    let c = &core[index];
-    if !c.can_receive() && !c.flags.any(owed) {
+    if !core[index].has_input() {
         return Arrival::Nothing;
     }
     let Some((ConnId { index: to, .. }, c)) = destination(core, index) else {

@@ -14,9 +14,11 @@ impl Reactor {
         let core = &mut self.turn.core;
         let c = &core[index];
         if c.is_lost() {
-            // What a relay cannot deliver to a connection that is lost as well, nobody gets.
+            // Whatever arrived before the loss, the socket has. What a relay cannot deliver to a
+            // connection that is lost as well, nobody gets.
             let destination = inbound::blocked_by(core, index);
-            if c.may_have_input() && destination.is_none_or(|to| core[to].accepts_output()) {
+            let is_delivered = !c.has_input() || c.flags.any(Flags::PAUSED);
+            if !is_delivered && destination.is_none_or(|to| core[to].accepts_output()) {
                 return;
             }
             core.fail(index, Reason::Reset);
