@@ -4,7 +4,7 @@ use super::reactor::Reactor;
 use crate::connect::attempt;
 use crate::core::{Core, Direction, Flags, LowWater, Phase, Reason, is_passing};
 use crate::inbound;
-use crate::sys::{self, Fd, HeldUp, NO_FD, Ready};
+use crate::sys::{self, Fd, HeldUp, Kernel, NO_FD, Ready};
 use crate::time::{deadlines, rates};
 use crate::transport;
 
@@ -86,7 +86,7 @@ impl Reactor {
             (_, Reason::Reset) => close_socket(core, index),
             (_, Reason::Stopped) if !cut => close_socket(core, index),
             // The peer has not received everything, so the end must not look orderly.
-            _ => reset_socket(core, index),
+            _ => leave(core, index, Kernel::reset),
         }
     }
 
@@ -143,23 +143,16 @@ fn start_lingering(core: &mut Core, index: u32) {
 }
 
 pub(super) fn close_socket(core: &mut Core, index: u32) {
-    if let Some(socket) = leave(core, index) {
-        core.kernel.close(socket);
-    }
+    leave(core, index, Kernel::close);
 }
 
-fn reset_socket(core: &mut Core, index: u32) {
-    if let Some(socket) = leave(core, index) {
-        core.kernel.reset(socket);
-    }
-}
-
-/// Removes a connection from the reactor's records. Its place is freed at the end of the turn.
-fn leave(core: &mut Core, index: u32) -> Option<Fd> {
+/// Removes a connection from the reactor's records, and closes its socket in this way. Its place is
+/// freed at the end of the turn.
+fn leave(core: &mut Core, index: u32, close: fn(&Kernel, Fd)) {
     core.drop_buffers(index);
     let (c, group) = core.pair(index);
     if c.phase == Phase::Gone {
-        return None;
+        return;
     }
     c.phase = Phase::Gone;
     let socket = c.socket;
@@ -171,5 +164,7 @@ fn leave(core: &mut Core, index: u32) -> Option<Fd> {
     }
     core.wheel.cancel(&mut core.connections, index);
     core.gone.push(index);
-    (socket != NO_FD).then_some(socket)
+    if socket != NO_FD {
+        close(&core.kernel, socket);
+    }
 }
