@@ -30,6 +30,8 @@ pub(crate) mod hub;
 pub(crate) mod lines;
 #[path = "chat/outbox.rs"]
 pub(crate) mod outbox;
+#[path = "chat/seats.rs"]
+pub(crate) mod seats;
 #[path = "chat/web.rs"]
 pub(crate) mod web;
 

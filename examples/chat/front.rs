@@ -74,7 +74,7 @@ impl Front {
         send: impl Fn(&mut Context<'_>, &mut S),
     ) {
         let Some(to) = &delivery.to else { return cx.for_each(send) };
-        for &id in &**to {
+        for id in to.iter() {
             if let Some((mut cx, session)) = cx.get(id) {
                 send(&mut cx, session);
             }

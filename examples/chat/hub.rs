@@ -4,12 +4,12 @@
 //! messages in the same order.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate_reactor::*;
 
 use super::outbox::{Delivery, Outbox};
+use super::seats::Seats;
 
 pub(crate) const HELP: &str =
     "* /nick NAME, /join ROOM, /who, /help; anything else goes to your room\n";
@@ -67,8 +67,8 @@ struct Member {
 
 #[derive(Default)]
 struct Room {
-    /// The members of each front. A delivery shares the list until a member comes or goes.
-    seats: Vec<Arc<Vec<ConnId>>>,
+    /// The members of each front.
+    seats: Vec<Seats>,
     len: usize,
     history: VecDeque<Bytes>,
     /// The bytes of the history.
@@ -98,18 +98,14 @@ impl Room {
         }
     }
 
-    fn seats(&mut self, front: usize) -> &mut Vec<ConnId> {
-        self.seats.resize_with(self.seats.len().max(front + 1), Arc::default);
-        Arc::make_mut(&mut self.seats[front])
-    }
-
     fn add(&mut self, seat: Seat) {
-        self.seats(seat.front).push(seat.id);
+        self.seats.resize_with(self.seats.len().max(seat.front + 1), Seats::default);
+        self.seats[seat.front].add(seat.id);
         self.len += 1;
     }
 
     fn remove(&mut self, seat: Seat) {
-        self.seats(seat.front).retain(|id| *id != seat.id);
+        self.seats[seat.front].remove(seat.id);
         self.len -= 1;
     }
 }
@@ -147,7 +143,7 @@ impl Hub {
     }
 
     fn tell(&self, seat: Seat, text: impl Into<Bytes>) {
-        self.fronts[seat.front].post(Arc::new(vec![seat.id]), text.into());
+        self.fronts[seat.front].post(Seats::of(seat.id), text.into());
     }
 
     /// Tells members that they missed something, now or when their front has room again.
@@ -272,7 +268,7 @@ impl Hub {
         let Some(Member { room: name, .. }) = self.members.get(&seat) else { return };
         let Some(room) = self.rooms.get(name) else { return };
         let seats = room.seats.iter().enumerate();
-        let seats = seats.flat_map(|(front, ids)| ids.iter().map(move |&id| Seat { front, id }));
+        let seats = seats.flat_map(|(front, ids)| ids.iter().map(move |id| Seat { front, id }));
         let names = seats.take(NOTICED).filter_map(|seat| self.members.get(&seat));
         let mut names: Vec<_> = names.map(|member| &*member.name).collect();
         names.sort_unstable();

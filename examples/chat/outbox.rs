@@ -1,9 +1,10 @@
 //! The way from the hub to a front.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use sluicegate_reactor::*;
+
+use super::seats::Seats;
 
 /// What members hear in place of messages that they did not get.
 pub(crate) const MISSED: &str = "* you missed some messages\n";
@@ -12,7 +13,7 @@ pub(crate) const MISSED: &str = "* you missed some messages\n";
 /// of a text, unless it is short.
 pub(crate) struct Delivery {
     /// `None`: all members of the front.
-    pub(crate) to: Option<Arc<Vec<ConnId>>>,
+    pub(crate) to: Option<Seats>,
     pub(crate) text: Bytes,
 }
 
@@ -29,7 +30,7 @@ impl Outbox {
         Outbox { mailbox, has_lost: Cell::new(false) }
     }
 
-    pub(crate) fn post(&self, to: Arc<Vec<ConnId>>, text: Bytes) {
+    pub(crate) fn post(&self, to: Seats, text: Bytes) {
         let delivery = Delivery { to: Some(to), text };
         if self.tell_loss()
             && let Err(PostError::Full(_)) = self.mailbox.post(delivery)

@@ -6,6 +6,7 @@ use sluicegate_reactor::testing::{Client, Harness};
 use sluicegate_reactor::{Listen, ListenerId, MailboxLimits};
 
 mod burst;
+mod seats;
 mod slow;
 mod web;
 
