@@ -264,7 +264,19 @@ fn a_handler_can_end_its_own_connection_in_every_callback() {
 
 #[test]
 fn a_client_that_can_no_longer_be_reached_is_lost_like_one_that_reset() {
-    for errno in [libc::EHOSTUNREACH, libc::ENETUNREACH, libc::ENETDOWN, libc::ETIMEDOUT] {
+    for errno in [
+        libc::EHOSTUNREACH,
+        libc::ENETUNREACH,
+        libc::ENETDOWN,
+        libc::ETIMEDOUT,
+        libc::ECONNREFUSED,
+        libc::EACCES,
+        libc::EHOSTDOWN,
+        libc::ENOPROTOOPT,
+        libc::EPROTO,
+        #[cfg(target_os = "linux")]
+        libc::ENONET,
+    ] {
         let mut h = Harness::new(Probe::echo());
         let client = h.open();
         h.script_recv(client, [Step::Errno(errno)]);

@@ -5,6 +5,7 @@ use std::io;
 
 use super::transport::Error;
 use super::{Core, Flags, Phase, Reason};
+use crate::sys;
 
 impl Core {
     pub(crate) fn pause(&mut self, index: u32) {
@@ -132,8 +133,6 @@ fn is_loss(error: &io::Error) -> bool {
         BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
         NetworkUnreachable, NotConnected, TimedOut,
     };
-    // Linux reports the unreachable ones, which it learned by ICMP, when it gives up
-    // retransmitting.
     matches!(
         error.kind(),
         ConnectionReset
@@ -144,5 +143,5 @@ fn is_loss(error: &io::Error) -> bool {
             | HostUnreachable
             | NetworkUnreachable
             | NetworkDown
-    )
+    ) || sys::is_from_network(error)
 }

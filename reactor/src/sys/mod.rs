@@ -135,7 +135,7 @@ pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
 pub use tls::{Cipher, Key, Suite, TlsVersion};
 pub(crate) use tls::{HeldUp, KeyFor, held_up};
-pub(crate) use unix::owned;
+pub(crate) use unix::{is_from_network, owned};
 pub(crate) use waker::Waker;
 
 /// A descriptor: a number of the operating system or of the simulated kernel.

@@ -123,6 +123,21 @@ fn accept_error(error: Errno) -> io::Error {
     }
 }
 
+/// Whether a host or router on the way to the peer has caused an error, such as a firewall that
+/// rejects the connection. Linux reports what it learned by ICMP when it gives up retransmitting
+/// (`icmp_err_convert`, `icmpv6_err_convert`). Those with a kind of their own are left out.
+pub(crate) fn is_from_network(error: &io::Error) -> bool {
+    match Errno::from_io_error(error) {
+        #[cfg(target_os = "linux")]
+        Some(Errno::NONET) => true,
+        Some(errno) => {
+            [Errno::CONNREFUSED, Errno::ACCESS, Errno::HOSTDOWN, Errno::NOPROTOOPT, Errno::PROTO]
+                .contains(&errno)
+        }
+        None => false,
+    }
+}
+
 /// The result is ignored, as nothing can be done about an error. In particular, `EINTR` must not
 /// cause a second close: the descriptor is already free (`close(2)` of Linux; the BSDs do the
 /// same), and another thread may have opened a file with its number.
