@@ -16,8 +16,10 @@ pub(crate) fn submit(core: &mut Core, workers: &Workers, reply: &Handle<Then>) {
             continue;
         }
         let answer = move |found: &Found| -> Then {
-            let error = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
-            let found = found.as_ref().map(Vec::clone).map_err(error);
+            let found = match found {
+                Ok(addresses) => Ok(addresses.clone()),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            };
             Box::new(move |core| resolved(core, id, found))
         };
         match &core.kernel {

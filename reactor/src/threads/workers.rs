@@ -46,10 +46,11 @@
 //! its own. [`Reactor::set_workers`] replaces it, for example with a pool that also runs the
 //! program's own jobs. A thread starts when the first job needs it.
 //!
-//! Sharing means that one kind of work can delay another. `getaddrinfo(3)` may take half a minute
-//! if a name server does not answer, so lookups have up to ten threads of their own. Concurrent
-//! requests for the same name share one lookup, so a slow name takes one thread. The program's own
-//! jobs can delay disk access: run long ones in a separate pool.
+//! Jobs of a pool delay each other, and long ones of the program delay disk access: run those in a
+//! separate pool. Lookups have threads of their own, because `getaddrinfo(3)` may take half a minute
+//! if a name server does not answer. Requests for the same name share one lookup. While ten names
+//! are looked up, or as many as the pool has threads if that is more, further names wait, and their
+//! connections may time out.
 //!
 //! [`ServerOptions::workers`]: crate::ServerOptions::workers
 //! [`Reactor::set_workers`]: crate::Reactor::set_workers
@@ -74,8 +75,8 @@ use names::Lookup;
 /// The limits of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkersLimits {
-    /// The maximum number of threads, at least one, not counting those for lookups of names. A
-    /// thread is started when a job finds no idle thread, and then stays. The default is 4.
+    /// The maximum number of threads, at least one. As many more, but at least ten, look up names.
+    /// A thread is started when a job finds no idle thread, and then stays. The default is 4.
     pub threads: usize,
     /// The maximum number of jobs that wait for a thread, at least one. At this limit
     /// [`Workers::run`] refuses jobs, and connecting to a host name fails if this many lookups, or
@@ -127,8 +128,9 @@ impl Workers {
     }
 
     fn of(limits: WorkersLimits) -> Workers {
-        let lookups = WorkersLimits { threads: LOOKUP_THREADS, ..limits };
-        let [jobs, lookups] = [limits, lookups].map(ThreadPool::new);
+        let lookups = WorkersLimits { threads: limits.threads.max(LOOKUP_THREADS), ..limits };
+        let jobs = ThreadPool::new("worker", limits);
+        let lookups = ThreadPool::new("lookup", lookups);
         Workers(Arc::new(Owner { jobs, lookups, names: Arc::default() }))
     }
 
@@ -177,7 +179,7 @@ impl Workers {
         let idle = queue.threads - queue.running;
         if idle <= queue.jobs.len() && queue.threads < pool.limits.threads {
             let worker = pool.clone();
-            match thread::Builder::new().name("worker".to_owned()).spawn(move || worker.work()) {
+            match thread::Builder::new().name(pool.name.to_owned()).spawn(move || worker.work()) {
                 Ok(_) => queue.threads += 1,
                 Err(error) if queue.threads == 0 => {
                     return Err((about("start a worker thread")(error), job));
@@ -244,6 +246,8 @@ struct ThreadPool {
     queue: Mutex<JobQueue>,
     /// Notified when a job is queued, and when the pool ends.
     changed: Condvar,
+    /// The name of its threads.
+    name: &'static str,
     limits: WorkersLimits,
 }
 
@@ -258,8 +262,8 @@ pub(crate) enum JobKind {
     Lookup,
 }
 
-/// The maximum number of names that are looked up at the same time. Most of the time their threads
-/// wait for a name server.
+/// How many names can be looked up at the same time if a pool has no more threads than this. Most
+/// of the time these threads wait for a name server.
 const LOOKUP_THREADS: usize = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -276,8 +280,8 @@ struct JobQueue {
 }
 
 impl ThreadPool {
-    fn new(limits: WorkersLimits) -> Arc<ThreadPool> {
-        Arc::new(ThreadPool { queue: Mutex::default(), changed: Condvar::new(), limits })
+    fn new(name: &'static str, limits: WorkersLimits) -> Arc<ThreadPool> {
+        Arc::new(ThreadPool { queue: Mutex::default(), changed: Condvar::new(), name, limits })
     }
 
     /// Runs jobs until the pool ends.

@@ -233,7 +233,7 @@ fn a_disk_job_is_done_even_if_its_pool_is_replaced() {
 }
 
 #[test]
-fn disk_jobs_and_lookups_go_to_the_same_pool() {
+fn disk_jobs_and_lookups_have_threads_of_their_own_in_one_pool() {
     let bench = Bench::new(1);
     let mut reactor = reactor_with(&bench.workers);
     let caller = reactor.register(Caller);
