@@ -98,8 +98,8 @@ impl<S: Service> Http<S> {
                             let awaited = (awaited, input);
                             self.deliver_at_once(cx, session, &request, awaited, &mut aftermath)
                         }
-                        // Not by way of `outcome`: copying that as a whole would stall, as the
-                        // stores that have just written its fields cannot be forwarded to it.
+                        // Leaves the block directly: a copy of the whole `Outcome`, right after its
+                        // fields were stored one by one, would wait for those stores.
                         Outcome::Finished(finished) => break 'finished finished,
                     }
                 }
@@ -306,6 +306,7 @@ impl<S: Service> Http<S> {
 
     /// Logs a response, and closes the connection if that was the last. `since` is when its request
     /// began to wait, unless that was in this callback.
+    // Inlined, so that `Finished` is not copied.
     #[inline(always)]
     fn finish_answer(
         &mut self,

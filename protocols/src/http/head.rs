@@ -108,15 +108,15 @@ fn parse_whole<'a>(
         Err(httparse::Error::Version) => return Err(refused_version(head)),
         Ok(httparse::Status::Partial) | Err(_) => return Err(Status::BAD_REQUEST),
     }
-    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
+    let (Some(name), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
     else {
         return Err(Status::BAD_REQUEST);
     };
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let headers: &'a [Header<'a>] = parsed.headers;
     let fields = Fields::of(headers, hosts, limits)?;
-    let known = Method::from(method);
-    let target = Target::of(known, target)?;
+    let method = Method::from(name);
+    let target = Target::of(method, target)?;
     if fields.host.is_none() && version == Version::Http11 {
         return Err(Status::BAD_REQUEST);
     }
@@ -124,11 +124,11 @@ fn parse_whole<'a>(
     if version == Version::Http11 && fields.expects_other {
         return Err(Status::EXPECTATION_FAILED);
     }
-    if matches!(known, Method::Connect | Method::Trace) {
+    if matches!(method, Method::Connect | Method::Trace) {
         return Err(Status::NOT_IMPLEMENTED);
     }
     Ok(Request {
-        method,
+        method: name,
         target: target.whole,
         path: target.path,
         query: target.query,

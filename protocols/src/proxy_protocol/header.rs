@@ -35,7 +35,7 @@ pub enum Version {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Shared: a connection keeps its header, and Unix addresses are large.
+    /// Shared with the endpoints of each request, since Unix addresses are large.
     pub(super) addresses: Option<(Arc<Address>, Arc<Address>)>,
     /// TLVs, encoded and valid.
     pub(super) tlvs: Vec<u8>,

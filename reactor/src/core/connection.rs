@@ -121,7 +121,7 @@ impl Connection {
             generation,
             slot: NO_SESSION,
             group,
-            flags: Flags::OWES_READY,
+            flags: Flags::OWES_START,
             // A new socket has room. Its first event tells whether there is something to read.
             ready: Ready::WRITE,
             phase: Phase::Open,
@@ -267,7 +267,7 @@ impl Connection {
     pub(crate) fn is_owed(&self) -> bool {
         match self.phase {
             Phase::Open => {
-                self.flags.any(Flags::OWES_READY)
+                self.flags.any(Flags::OWES_START)
                     || self.can_send()
                     || self.owes_drain()
                     || self.wants_input() && self.has_input()

@@ -30,7 +30,7 @@ impl Flags {
     /// Input that is already here must be looked at again, although no event announces it.
     pub(crate) const REVISIT_INPUT: Flags = Flags(1 << 10);
     /// Owed, once the connection is open: `on_open` or `on_ready`, before anything else.
-    pub(crate) const OWES_READY: Flags = Flags(1 << 11);
+    pub(crate) const OWES_START: Flags = Flags(1 << 11);
     /// Owed: `on_drain`.
     pub(crate) const OWES_DRAIN: Flags = Flags(1 << 12);
     /// Owed: `on_eof`.
@@ -45,7 +45,7 @@ impl Flags {
     pub(crate) const RESTLESS: Flags = Flags::OUTPUT_CLOSED
         .union(Flags::DRAIN_REQUESTED)
         .union(Flags::REVISIT_INPUT)
-        .union(Flags::OWES_READY)
+        .union(Flags::OWES_START)
         .union(Flags::OWES_DRAIN)
         .union(Flags::OWES_EOF)
         .union(Flags::OWES_STOP);

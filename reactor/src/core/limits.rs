@@ -88,7 +88,8 @@ pub struct Limits {
     /// before it has read the responses to earlier ones should therefore set this and
     /// [`send_segments`](Limits::send_segments) to `usize::MAX`, and limit its queue itself, with
     /// [`Peer::pending`](crate::Peer::pending) and
-    /// [`Peer::request_drain`](crate::Peer::request_drain). The guide has an example.
+    /// [`Peer::request_drain`](crate::Peer::request_drain). The guide has an example. If a memory
+    /// budget is nearly used up, the queue is full at [`send_low`](Limits::send_low) nevertheless.
     pub send_high: usize,
     /// A full queue accepts more once it has drained to this many bytes. The default is 32 KiB.
     pub send_low: usize,

@@ -69,7 +69,7 @@ impl fmt::Display for Target {
     }
 }
 
-// Otherwise the compiler says of text, which has to be parsed, that it is no `Address`.
+// Otherwise the error for unparsed text names `Address`, which the call does not mention.
 #[diagnostic::do_not_recommend]
 impl<A: Into<Address>> From<A> for Target {
     fn from(address: A) -> Target {

@@ -65,7 +65,8 @@ pub trait Transport: 'static {
         false
     }
 
-    /// The address of the peer, if the transport knows it better than the socket does.
+    /// The address of the peer, if the transport knows it better than the socket does. Shared,
+    /// because each [`Endpoints`](crate::Endpoints) keeps it.
     fn peer_address(&self) -> Option<&Arc<Address>> {
         None
     }

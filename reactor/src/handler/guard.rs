@@ -16,10 +16,10 @@ pub(crate) fn guard(
 ) -> bool {
     let start = turn.core.slow_after.map(|_| turn.core.kernel.monotonic());
     let ended = catch_unwind(AssertUnwindSafe(|| callback(turn))).is_ok();
-    match start {
-        _ if !ended => panicked(turn, name, consequence),
-        Some(start) => note_slow(turn, name, start),
-        None => {}
+    if !ended {
+        panicked(turn, name, consequence);
+    } else if let Some(start) = start {
+        note_slow(turn, name, start);
     }
     ended
 }

@@ -48,7 +48,7 @@ fn skip(strategy: &mut Strategy, available: usize) -> Option<Piece> {
 #[inline]
 pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Option<Piece> {
     let c = &mut core[index];
-    if !c.wants_input() || c.flags.any(Flags::YIELDED.union(Flags::OWES_READY)) {
+    if !c.wants_input() || c.flags.any(Flags::YIELDED.union(Flags::OWES_START)) {
         return None;
     }
     let exact = match c.strategy() {
@@ -112,7 +112,7 @@ fn keep(core: &mut Core, index: u32, unread: Chunk) {
     let len = unread.len();
     core.special(index).unread = unread;
     let (c, Group { limits, ledger, .. }) = core.pair(index);
-    let is_judged = !c.flags.any(Flags::YIELDED.union(Flags::OWES_READY)) && !c.has_strategy();
+    let is_judged = !c.flags.any(Flags::YIELDED.union(Flags::OWES_START)) && !c.has_strategy();
     if len >= limits.max_unread && c.wants_input() && is_judged {
         ledger.overruns += 1;
         core.fail(index, Reason::Overrun);

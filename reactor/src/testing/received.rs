@@ -44,8 +44,12 @@ impl Received {
     /// # Panics
     /// If they are not UTF-8. The message contains the bytes.
     #[must_use]
+    #[track_caller]
     pub fn text(&self) -> &str {
-        std::str::from_utf8(self).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        match std::str::from_utf8(self) {
+            Ok(text) => text,
+            Err(error) => panic!("{error}: {self:?}"),
+        }
     }
 }
 

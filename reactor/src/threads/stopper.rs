@@ -19,7 +19,7 @@ struct StopRequest {
     on_signals: AtomicBool,
     /// Whether the next signal ends the process. In a separate `Arc`, because the signal handlers
     /// keep it.
-    is_urgent: Arc<AtomicBool>,
+    ends_at_signal: Arc<AtomicBool>,
     /// Set by the first signal.
     announced: AtomicBool,
     /// How long the reactors keep accepting after the first signal.
@@ -36,7 +36,7 @@ impl Stopper {
         Stopper(Arc::new(StopRequest {
             asked: AtomicBool::new(false),
             on_signals: AtomicBool::new(false),
-            is_urgent: Arc::default(),
+            ends_at_signal: Arc::default(),
             announced: AtomicBool::new(false),
             delay,
             wakers: (0..reactors).map(|_| OnceLock::new()).collect(),
@@ -63,14 +63,14 @@ impl Stopper {
     /// # Errors
     /// The first error from waking a thread. The other threads are woken nevertheless.
     pub fn stop(&self) -> io::Result<()> {
-        self.0.is_urgent.store(true, Ordering::SeqCst);
+        self.0.ends_at_signal.store(true, Ordering::SeqCst);
         self.retire()
     }
 
     /// Asks the reactors to stop because another process has taken over. Whoever stops the service
-    /// sends a signal to both processes, which must not cut off the connections of this one.
+    /// may signal both processes, and the first signal must not cut off the connections of this one.
     pub(crate) fn retire(&self) -> io::Result<()> {
-        // Each reactor asks all of them when it begins to drain.
+        // Several threads may ask at once, such as when the shutdown delay ends on all of them.
         if self.0.asked.swap(true, Ordering::SeqCst) { Ok(()) } else { self.wake() }
     }
 
@@ -124,7 +124,7 @@ impl Stopper {
             let delays = is_first && !stopper.0.delay.is_zero() && !stopper.is_asked();
             let _ = if delays { stopper.wake() } else { stopper.stop() };
         };
-        sys::on_termination(self.0.is_urgent.clone(), stop)
+        sys::on_termination(self.0.ends_at_signal.clone(), stop)
             .inspect_err(|_| self.0.on_signals.store(false, Ordering::Relaxed))
     }
 }

@@ -127,7 +127,7 @@ fn change_hands(core: &mut Core, index: u32, handler: u8) {
     let c = &mut core[index];
     (c.handler, c.deadline) = (handler, 0);
     c.flags.clear(Flags::PAUSED.union(Flags::OWES_DRAIN).union(Flags::DRAIN_REQUESTED));
-    c.flags.set(Flags::OWES_READY.union(Flags::REVISIT_INPUT));
+    c.flags.set(Flags::OWES_START.union(Flags::REVISIT_INPUT));
     if c.flags.any(Flags::INPUT_ENDED) {
         c.flags.set(Flags::OWES_EOF);
     }

@@ -11,10 +11,10 @@
 //! 3. calls [`Handler::on_stop`](crate::Handler::on_stop) once for every session; a connection that
 //!    is still [being established](crate::Turn::connect) gets it once it is ready;
 //! 4. keeps turning until no connection is left. In a [`Server`](crate::Server), it waits until no
-//!    thread has one: a handler may need an answer from a thread without connections. All callbacks
-//!    continue, including those for deadlines, timers, lingering closes and messages. New
-//!    connections get no `on_stop`, and delay the end of all threads: a handler that opens
-//!    connections should check [`Turn::is_stopping`](crate::Turn::is_stopping);
+//!    thread has one or is still starting: a handler may need an answer from a thread without
+//!    connections. All callbacks continue, including those for deadlines, timers, lingering closes
+//!    and messages. New connections get no `on_stop`, and delay the end of all threads: a handler
+//!    that opens connections should check [`Turn::is_stopping`](crate::Turn::is_stopping);
 //! 5. when the [grace period](crate::Reactor::set_drain) ends, closes the remaining connections
 //!    with [`Reason::Stopped`] and logs how many it cut off.
 
@@ -100,8 +100,9 @@ impl Reactor {
             return;
         }
         if let Some(stopper) = self.stopper.as_ref().filter(|stopper| !stopper.is_asked()) {
-            // If a handler asked, the signals and the other threads do not know yet. An error to
-            // wake a thread has no one to go to, and no known cause.
+            // If a handler asked, the signals and the other threads do not know yet. If another
+            // process has taken over, they do, and the next signal must not end this one. An error
+            // to wake a thread has no one to go to, and no known cause.
             let _ = stopper.stop();
         }
         self.on_drain.take().into_iter().for_each(|call| call());

@@ -35,9 +35,9 @@ impl Reactor {
         let Some(due) = deadlines::take_passed(core, index) else { return };
         match due {
             Deadline::RateWait => core.due_rates.push(index),
-            // The connection has used up its quantum, and gets `on_ready` first.
+            // The connection has used up its quantum, and gets its first callback first.
             Deadline::Timeout(_)
-                if core[index].is_open() && core[index].flags.any(Flags::OWES_READY) =>
+                if core[index].is_open() && core[index].flags.any(Flags::OWES_START) =>
             {
                 core.wheel.schedule(&mut core.connections, index, core.tick.wrapping_add(1));
             }
@@ -101,7 +101,7 @@ impl Reactor {
         while let Some(index) = self.turn.core.shed.pop() {
             let tick = self.turn.core.tick;
             let c = &mut self.turn.core[index];
-            // The connections that were opened in this turn may have used it.
+            // The handler of one that was chosen before may have used it.
             if !c.is_idle() {
                 continue;
             }

@@ -5,7 +5,8 @@
 //! 3. **accept** within each listener's budget, and ask idle connections to make room; in the turn
 //!    that begins to [drain](crate::Reactor::set_drain), accept the rest of the backlog and close
 //!    the listeners;
-//! 4. **run** each connection that has work, within its quantum, and last those just accepted;
+//! 4. **run** each connection that has work, within its quantum; those just accepted come after
+//!    those with events;
 //! 5. run the **deadlines** and **timers** that are due, within a budget;
 //! 6. deliver **messages**, within each mailbox's budget;
 //! 7. **settle** the work that those phases caused: closes, drains, queues filled by other

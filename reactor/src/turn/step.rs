@@ -87,7 +87,7 @@ impl Reactor {
         }
         core.receive_quantum.calls -= 1;
         c.flags.clear(Flags::WROTE_THROUGH);
-        if c.flags.take(Flags::OWES_READY) {
+        if c.flags.take(Flags::OWES_START) {
             self.begin_session(index);
         } else if c.owes_drain() {
             c.note_drain();
@@ -167,8 +167,8 @@ impl Reactor {
     /// to do.
     fn tell_of_stop(&mut self, index: u32) -> bool {
         let c = &mut self.turn.core[index];
-        let is_ready = c.is_open() && !c.flags.any(Flags::OWES_READY);
-        let tell = is_ready && c.flags.take(Flags::OWES_STOP);
+        let has_started = c.is_open() && !c.flags.any(Flags::OWES_START);
+        let tell = has_started && c.flags.take(Flags::OWES_STOP);
         if tell {
             c.flags.clear(Flags::WROTE_THROUGH);
             self.call(index, "on_stop", |h, turn, slot| h.stop(turn, index, slot));

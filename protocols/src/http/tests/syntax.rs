@@ -157,7 +157,7 @@ fn row_13_a_later_minor_version_is_taken_as_1_1() {
         ("GET / HTTP/1.5\r\nHost: h\r\n\r\n", &["200 Get / h"], Stays),
         ("GET / HTTP/1.2\r\n\r\n", &["400"], Closes),
     ]);
-    // This line is invalid, which precedes that the fields are too many.
+    // An invalid request line is reported before too many fields.
     let head = format!("GET / HTTP/1.9\rx\r\n{}\r\n", "A: b\r\n".repeat(MAX_HEADERS + 1));
     check(&[(&head, &["400"], Closes)]);
 }

@@ -128,8 +128,7 @@ impl Estate {
 
     /// What the log says if a process has not taken over.
     fn failure(&self, name: &str, error: &io::Error) -> String {
-        let is_stopping = self.listeners[0].1.with(|own| own.copies.iter().all(Option::is_none));
-        let outcome = if is_stopping { "" } else { "; this server keeps running" };
+        let outcome = if self.stopper.is_asked() { "" } else { "; this server keeps running" };
         format!("{name} has not taken over: {error}{outcome}")
     }
 
@@ -195,6 +194,9 @@ mod tests {
             has_started: Arc::new(AtomicBool::new(true)),
             is_offered: Arc::default(),
         };
+        if is_stopping {
+            estate.stopper.stop().unwrap();
+        }
         let (new, old) = UnixStream::pair().unwrap();
         message::send(&new, request, &[]).unwrap();
         let error = estate.try_to_hand_over(&old, "process 7").unwrap_err();
