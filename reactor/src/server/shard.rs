@@ -56,7 +56,7 @@ impl Shard<'_> {
         }
         let own = sockets.into_iter().map(|(bound, distributor)| bound.source(distributor));
         let passed = passed.map(|passed| {
-            passed.queue.attach(self.reactor.inboxes.bell());
+            passed.queue.attach(&self.reactor.inboxes.bell);
             Ok(Source::Distributed(passed, address.clone()))
         });
         let mut first = None;

@@ -55,13 +55,11 @@ impl<H: Handler + Receive<M, H::Session>, M> Inbox for HandlerInbox<H, M> {
 
 /// All mailboxes of a reactor.
 pub(crate) struct Inboxes {
-    bell: Arc<Doorbell>,
+    /// For everything that other threads leave for the reactor.
+    pub(crate) bell: Arc<Doorbell>,
     inboxes: Vec<Box<dyn Inbox>>,
     /// The results of disk jobs and lookups, once there has been one.
     results: Option<(Handle<Then>, Mailbox<Then>)>,
-    /// Whether another thread may ring. Only then does the reactor announce its waits to the
-    /// doorbell.
-    expected: bool,
     /// Whether the last turn left messages undelivered.
     owed: bool,
 }
@@ -77,30 +75,23 @@ impl Inboxes {
                 log::error!("cannot wake the reactor for a message: {error}");
             }
         });
-        Inboxes {
-            bell: Arc::new(bell),
-            inboxes: Vec::new(),
-            results: None,
-            expected: false,
-            owed: false,
-        }
+        Inboxes { bell: Arc::new(bell), inboxes: Vec::new(), results: None, owed: false }
     }
 
     /// Where workers post the results of the reactor's own jobs.
     pub(super) fn results(&mut self) -> &Handle<Then> {
-        let bell = self.bell().clone();
         let (handle, _) = self.results.get_or_insert_with(|| {
             let (handle, mailbox) = mailbox();
-            mailbox.queue.attach(&bell);
+            mailbox.queue.attach(&self.bell);
             (handle, mailbox)
         });
         handle
     }
 
-    /// The doorbell, for everything else that other threads leave for the reactor.
-    pub(crate) fn bell(&mut self) -> &Arc<Doorbell> {
-        self.expected = true;
-        &self.bell
+    /// Whether another thread may ring. Only then does the reactor announce its waits to the
+    /// doorbell.
+    fn can_be_rung(&self) -> bool {
+        Arc::strong_count(&self.bell) > 1
     }
 
     /// Attaches a mailbox whose messages go to a handler.
@@ -110,7 +101,7 @@ impl Inboxes {
         handler: HandlerId<H>,
     ) {
         self.inboxes.retain(|inbox| !inbox.is_over());
-        mailbox.queue.attach(self.bell());
+        mailbox.queue.attach(&self.bell);
         self.inboxes.push(Box::new(HandlerInbox { mailbox, handler }));
     }
 
@@ -134,13 +125,13 @@ impl Inboxes {
 
     /// Announces a wait, and returns how long it may last. A message posted from now on ends it.
     pub(crate) fn sleep(&self, timeout: Option<Duration>) -> Option<Duration> {
-        let waits = timeout != Some(Duration::ZERO) && self.expected;
+        let waits = timeout != Some(Duration::ZERO) && self.can_be_rung();
         if waits && !self.bell.sleep() { Some(Duration::ZERO) } else { timeout }
     }
 
     /// Ends a wait.
     pub(crate) fn awake(&self) {
-        if self.expected {
+        if self.can_be_rung() {
             self.bell.awake();
         }
     }
@@ -157,6 +148,7 @@ impl Inboxes {
 mod tests {
     use super::*;
     use crate::sys::{Kernel, Selector};
+    use crate::turn::reactor::Reactor;
 
     #[test]
     fn the_result_of_a_job_ends_a_wait() {
@@ -166,5 +158,15 @@ mod tests {
         assert_eq!(inboxes.sleep(None), None);
         assert!(results.post(Box::new(|_| {})).is_ok());
         assert_eq!(selector.wait(Some(Duration::ZERO)).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_reactor_that_no_thread_can_ring_announces_no_wait() {
+        let mut reactor = Reactor::new().unwrap();
+        reactor.turn(Some(Duration::ZERO)).unwrap();
+        assert_eq!(reactor.inboxes.sleep(None), None);
+        reactor.inboxes.bell.ring();
+        // The ring wakes only a reactor that is asleep.
+        assert_eq!(reactor.turn.core.selector.wait(Some(Duration::ZERO)).unwrap(), 0);
     }
 }

@@ -45,7 +45,7 @@ impl Reactor {
 
     /// Delivers messages, within the budget of each mailbox.
     pub(super) fn deliver_messages(&mut self) {
-        let rung = self.inboxes.bell().answer();
+        let rung = self.inboxes.bell.answer();
         if rung {
             self.turn.listeners.iter_mut().flatten().for_each(Listener::rung);
         }

@@ -80,7 +80,7 @@ impl Reactor {
 
     /// Answers the requests of readers.
     pub(crate) fn share_ledger(&mut self, mut shared: SharedLedger) {
-        shared.requests.queue.attach(self.inboxes.bell());
+        shared.requests.queue.attach(&self.inboxes.bell);
         if self.has_stopped() {
             shared.end(|| self.turn.snapshot());
         }
