@@ -4,7 +4,7 @@
 //! has none.
 
 use super::pipe::Pipes;
-use crate::sys::AlignedBuffer;
+use crate::sys::{self, AlignedBuffer};
 
 #[cfg(test)]
 mod tests;
@@ -14,12 +14,20 @@ mod tests;
 /// new buffer is cleared (benches/README.md).
 const CLASSES: [(usize, usize); 3] = [(4 << 10, 256), (16 << 10, 16), (64 << 10, 12)];
 
+/// How many bytes of buffers are freed, and not allocated again, until the allocator is asked to
+/// return memory to the system. It goes through its whole heap for that, which takes too long for a
+/// few buffers.
+const TRIMMED: usize = 64 << 20;
+
 /// Free buffers by size class, most recently used first: those are still in the cache.
 #[derive(Default)]
 pub(crate) struct Pool {
     free: [Vec<AlignedBuffer>; CLASSES.len()],
     /// The size of all buffers that were ever taken.
     pub(crate) taken: u64,
+    /// The size of the buffers that were freed since the allocator was last asked to return memory,
+    /// without those that were allocated again.
+    freed: usize,
     pub(crate) pipes: Pipes,
 }
 
@@ -29,7 +37,10 @@ impl Pool {
     #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Chunk {
         let class = CLASSES.iter().position(|&(size, _)| len <= size).unwrap_or(CLASSES.len() - 1);
-        let buffer = self.free[class].pop().unwrap_or_else(|| AlignedBuffer::new(CLASSES[class].0));
+        let buffer = self.free[class].pop().unwrap_or_else(|| {
+            self.freed = self.freed.saturating_sub(CLASSES[class].0);
+            AlignedBuffer::new(CLASSES[class].0)
+        });
         self.taken += buffer.len() as u64;
         Chunk { buffer, start: 0, end: 0 }
     }
@@ -48,10 +59,22 @@ impl Pool {
     #[inline]
     pub(crate) fn give(&mut self, chunk: Chunk) {
         let size = chunk.buffer.len();
-        if let Some(class) = CLASSES.iter().position(|&(class, _)| class == size)
-            && self.free[class].len() < CLASSES[class].1
-        {
+        let Some(class) = CLASSES.iter().position(|&(class, _)| class == size) else { return };
+        if self.free[class].len() < CLASSES[class].1 {
             self.free[class].push(chunk.buffer);
+        } else {
+            self.drop_buffer(chunk.buffer);
+        }
+    }
+
+    /// Frees a buffer that there is no room for.
+    #[cold]
+    fn drop_buffer(&mut self, buffer: AlignedBuffer) {
+        self.freed += buffer.len();
+        drop(buffer);
+        if self.freed >= TRIMMED {
+            self.freed = 0;
+            sys::trim_heap();
         }
     }
 

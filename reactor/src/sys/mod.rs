@@ -115,7 +115,7 @@ pub(crate) mod sim;
 
 pub use address::Address;
 pub(crate) use adopt::take_inherited;
-pub(crate) use buffer::{AlignedBuffer, PAGE, to_middle_of_page};
+pub(crate) use buffer::{AlignedBuffer, PAGE, to_middle_of_page, trim_heap};
 pub(crate) use connect::connect_at;
 pub(crate) use event::{Event, Ready};
 pub(crate) use listen::{DIVIDES, bind_beside, check_only_ipv6, set_backlog};

@@ -53,6 +53,17 @@ fn what_is_kept_after_a_burst_is_bounded() {
     assert_eq!(pool.kept(), MOST_KEPT);
 }
 
+#[test]
+fn buffers_that_are_used_again_and_again_are_not_given_back_to_the_system() {
+    let mut pool = Pool::default();
+    let mut burst = || {
+        let burst: Vec<Chunk> = (0..300).map(|_| pool.take(64 * KIB)).collect();
+        burst.into_iter().for_each(|chunk| pool.give(chunk));
+        pool.freed
+    };
+    assert_eq!((burst(), burst()), ((300 - 12) * 64 * KIB, (300 - 12) * 64 * KIB));
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Fill(Vec<u8>),
