@@ -24,7 +24,7 @@ pub(super) struct CachedFile {
 pub(super) struct Check {
     /// The time, by the reactor's clock.
     pub(super) at: Duration,
-    /// The number of changes by other threads before it.
+    /// The number of changes before it.
     pub(super) changes: u64,
 }
 

@@ -195,8 +195,9 @@
 //! again, and the entry is kept if inode, size and times have not changed. Errors are not cached.
 //!
 //! Each thread has its own cache. A thread sees its own uploads and deletions at once, and those of
-//! other threads if they [share](Files::with_changes) them. Changes by other processes are seen
-//! after `valid_for`.
+//! other threads if they [share](Files::with_changes) them: after one, each entry is checked before
+//! it is used again, because a file can have several names, such as one behind a symbolic link.
+//! Changes by other processes are seen after `valid_for`.
 //!
 //! The reactor thread itself looks up names and opens files. This may block on the disk, although
 //! directories are usually in memory. The thread never blocks on the contents of files (see

@@ -91,8 +91,7 @@ impl Files {
 
     /// Shares uploads and deletions with the `Files` of other threads that serve the same files:
     /// once a client has got the response to a change, no thread serves the old file from its
-    /// cache. After a change by another thread, cached files are checked like those that are no
-    /// longer [valid](FilesOptions::valid_for), once each.
+    /// cache.
     #[must_use]
     pub fn with_changes(mut self, changes: Changes) -> Files {
         self.changes = changes;
@@ -139,12 +138,14 @@ impl Files {
 
     /// The check of the disk that a request makes now if the cache does not answer it.
     pub(super) fn check(&self, now: Duration) -> Check {
-        Check { at: now, changes: self.changes.by_others() }
+        Check { at: now, changes: self.changes.count() }
     }
 
-    /// Removes from the cache what depends on the file at this path, which has changed.
+    /// Counts a change of the file at this path, and removes what depends on it from the cache: it
+    /// may be a descriptor that keeps a deleted file on the disk. The file may also be in the cache
+    /// under other names, which only the count makes out of date.
     pub(super) fn forget(&mut self, path: &[u8]) {
-        self.changes.add_own();
+        self.changes.add();
         let codings = if self.options.precompressed { &Coding::ALL[..] } else { &[] };
         let originals = codings.iter().map(|coding| coding.extension());
         let originals = originals.filter_map(|end| path.strip_suffix(end.as_bytes()));
