@@ -1,11 +1,12 @@
 //! Programs: their options, from the command line and the environment, and how they fail.
 
+use std::env;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, Command, Parser, value_parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -104,7 +105,7 @@ impl About {
 
     /// Prints it, under the name by which the program was called.
     fn print(self, command: Command) -> io::Result<()> {
-        let called = std::env::args_os().next().unwrap_or_default();
+        let called = env::args_os().next().unwrap_or_default();
         let name = Path::new(&called).file_name().unwrap_or_default().to_string_lossy();
         let mut command = command.name(name.clone().into_owned());
         let mut printed = Vec::new();
@@ -123,6 +124,16 @@ fn from_environment(arg: Arg) -> Arg {
     let name = arg.get_long().unwrap_or(arg.get_id().as_str());
     let variable = format!("SLUICEGATE_{}", name.replace('-', "_").to_uppercase());
     let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
-    let arg = arg.env(variable).hide_env_values(true);
-    if is_flag { arg.value_parser(BoolishValueParser::new()) } else { arg }
+    let arg = if is_flag { arg.value_parser(BoolishValueParser::new()) } else { arg };
+    // clap would take a flag that is set to false as given: it could not be combined with options
+    // that conflict with it, and options that require it would do without.
+    if is_flag && is_false(&variable) { arg } else { arg.env(variable).hide_env_values(true) }
+}
+
+/// Whether the environment sets a flag to false.
+fn is_false(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| {
+        let parsed = BoolishValueParser::new().parse_ref(&Command::new(""), None, &value);
+        matches!(parsed, Ok(false))
+    })
 }

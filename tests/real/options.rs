@@ -54,6 +54,18 @@ fn an_option_is_set_by_its_variable_and_the_command_line_comes_first() {
 }
 
 #[test]
+fn a_flag_that_its_variable_sets_to_false_is_not_given() {
+    let refused = |variable, arguments: &[&str], expected| {
+        let outcome = run(example("http").env(variable, "false").args(arguments));
+        assert!(outcome.stderr.contains(expected), "{variable}: {outcome:?}");
+    };
+    refused("SLUICEGATE_CREATE_DIRECTORIES", &["nowhere"], "nowhere: No such file");
+    refused("SLUICEGATE_UPLOAD", &["--resume", "1h"], "required arguments");
+    let tls = ["--tls-cert", "nowhere.pem", "--tls-key", "nowhere.key"];
+    refused("SLUICEGATE_TLS_SELF_SIGNED", &tls, "nowhere.pem: No such file");
+}
+
+#[test]
 fn the_options_for_responses_reach_the_responses() {
     let dir = tempdir().expect("a new directory");
     for (name, content) in
