@@ -140,3 +140,22 @@ fn a_browser_continues_an_upload_whose_connection_is_cut() {
     assert!((1..SIZE).contains(&offset), "{ranges:?}");
     assert_eq!(fs::read_dir(dir.path().join(PARTIALS)).expect("a directory").count(), 0);
 }
+
+#[test]
+fn a_folder_is_not_tried_again_and_the_next_file_is_uploaded() {
+    if !has("chromium") {
+        return;
+    }
+    let (dir, local) = (tempdir().expect("a directory"), tempdir().expect("a directory"));
+    let [folder, file] = ["folder", "file"].map(|name| local.path().join(name));
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(&file, "content").expect("a file");
+    let server = start(dir.path());
+    let mut browser = Browser::start();
+    browser.open(&format!("http://{}/", server.address));
+    browser.drop(&[&folder, &file].map(|path| path.to_str().expect("characters")));
+    browser.wait_for("document.querySelectorAll('output')[1]?.textContent === 'done'");
+    let state = browser.eval("document.querySelector('output').textContent");
+    assert_eq!(state, "cannot be read");
+    assert_eq!(fs::read(dir.path().join("file")).expect("the upload"), b"content");
+}

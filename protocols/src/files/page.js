@@ -28,13 +28,23 @@
   const next = () => {
     const upload = waiting.shift();
     active = upload !== undefined;
-    if (active) send(upload);
-    else if (!failed) location.reload();
+    if (!active) return failed || location.reload();
+    // A folder cannot be read. Sending it would fail as if the connection were lost.
+    const read = upload.file.slice(0, 1).arrayBuffer();
+    read.then(() => send(upload), () => end(upload, false, "cannot be read"));
+  };
+
+  const end = ({ row, bar, state }, done, text) => {
+    failed ||= !done;
+    row.classList.toggle("failed", !done);
+    if (done) bar.value = 1;
+    state.textContent = text;
+    next();
   };
 
   // Without a rest to send, the request asks how much has arrived.
   const send = (upload, offset = 0) => {
-    const { file, row, bar, state } = upload;
+    const { file, bar, state } = upload;
     const { size } = file;
     const request = new XMLHttpRequest();
     request.upload.onprogress = ({ loaded, total }) => {
@@ -53,11 +63,7 @@
         return setTimeout(send, Math.min(250 * 2 ** upload.tries, 8000), upload, size);
       }
       const done = status >= 200 && status < 300;
-      failed ||= !done;
-      row.classList.toggle("failed", !done);
-      if (done) bar.value = 1;
-      state.textContent = done ? "done" : status ? `${status} ${statusText}` : "could not be sent";
-      next();
+      end(upload, done, done ? "done" : status ? `${status} ${statusText}` : "could not be sent");
     };
     request.open("PUT", `./${encodeURIComponent(file.name)}`);
     request.setRequestHeader("Upload-Token", upload.token);
