@@ -7,7 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use tempfile::tempdir;
@@ -25,22 +25,22 @@ fn start(root: &Path) -> Server {
     Server::start(example("http").args(["--upload", "--resume", "1h"]).arg(root))
 }
 
-/// A proxy that cuts one connection: the first one on which a client has sent [`CUT`] bytes.
-fn start_proxy(server: SocketAddr) -> SocketAddr {
+/// A proxy that cuts the first `cuts` connections on which a client has sent `cut` bytes.
+fn start_proxy(server: SocketAddr, cuts: usize, cut: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
-    let has_cut = Arc::new(AtomicBool::new(false));
+    let left = Arc::new(AtomicUsize::new(cuts));
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let Ok(server) = TcpStream::connect(server) else { return };
-            let (client, server, has_cut) = (Arc::new(client), Arc::new(server), has_cut.clone());
+            let (client, server, left) = (Arc::new(client), Arc::new(server), left.clone());
             let (to, from) = (client.clone(), server.clone());
             thread::spawn(move || {
                 let _ = io::copy(&mut &*from, &mut &*to);
                 let _ = to.shutdown(Shutdown::Both);
             });
             thread::spawn(move || {
-                let _ = forward(&client, &server, &has_cut);
+                let _ = forward(&client, &server, &left, cut);
                 let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
             });
         }
@@ -49,7 +49,12 @@ fn start_proxy(server: SocketAddr) -> SocketAddr {
 }
 
 /// Forwards what a client sends until one side ends or the connection is to be cut.
-fn forward(mut client: &TcpStream, mut server: &TcpStream, has_cut: &AtomicBool) -> io::Result<()> {
+fn forward(
+    mut client: &TcpStream,
+    mut server: &TcpStream,
+    left: &AtomicUsize,
+    cut: usize,
+) -> io::Result<()> {
     let (mut buffer, mut count) = (vec![0; 64 << 10], 0);
     loop {
         let length = client.read(&mut buffer)?;
@@ -58,7 +63,8 @@ fn forward(mut client: &TcpStream, mut server: &TcpStream, has_cut: &AtomicBool)
         }
         server.write_all(&buffer[..length])?;
         count += length;
-        if count >= CUT && !has_cut.swap(true, Ordering::Relaxed) {
+        let take = |left: usize| left.checked_sub(1);
+        if count >= cut && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
             return Ok(());
         }
     }
@@ -87,7 +93,7 @@ fn curl_continues_an_upload_though_another_process_serves_the_directory() {
     let file = local.path().join("a");
     fs::write(&file, noise(SIZE, 1)).expect("a file");
     let server = start(dir.path());
-    let outcome = curl(&file, start_proxy(server.address), &[]);
+    let outcome = curl(&file, start_proxy(server.address, 1, CUT), &[]);
     assert!(!outcome.stdout.contains("HTTP/1.1 2"), "{outcome:?}");
     assert!(!dir.path().join("a").exists());
     drop(server);
@@ -113,7 +119,7 @@ fn a_browser_continues_an_upload_whose_connection_is_cut() {
     fs::write(&file, noise(SIZE, 1)).expect("a file");
     let server = start(dir.path());
     let mut browser = Browser::start();
-    browser.open(&format!("http://{}/", start_proxy(server.address)));
+    browser.open(&format!("http://{}/", start_proxy(server.address, 1, CUT)));
     // What the page sends, since it is loaded anew at the end.
     browser.eval(
         "{
@@ -139,6 +145,23 @@ fn a_browser_continues_an_upload_whose_connection_is_cut() {
     let offset: usize = offset.expect("a part").parse().expect("a number");
     assert!((1..SIZE).contains(&offset), "{ranges:?}");
     assert_eq!(fs::read_dir(dir.path().join(PARTIALS)).expect("a directory").count(), 0);
+}
+
+#[test]
+fn a_browser_continues_an_upload_as_long_as_more_of_it_arrives() {
+    if !has("chromium") {
+        return;
+    }
+    let (dir, local) = (tempdir().expect("a directory"), tempdir().expect("a directory"));
+    let file = local.path().join("a");
+    fs::write(&file, noise(SIZE, 1)).expect("a file");
+    let server = start(dir.path());
+    let mut browser = Browser::start();
+    browser.open(&format!("http://{}/", start_proxy(server.address, 14, SIZE / 16)));
+    browser.choose("#files", &[file.to_str().expect("characters")]);
+    browser.click("button");
+    eventually("the upload", || dir.path().join("a").exists().then_some(()));
+    assert!(fs::read(dir.path().join("a")).expect("the upload") == noise(SIZE, 1));
 }
 
 #[test]

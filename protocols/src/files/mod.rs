@@ -170,7 +170,8 @@
 //! uploads are accepted but cannot be continued: the offset is always 0. After a power failure, the
 //! last bytes of an interrupted upload may be wrong.
 //!
-//! The script of a listing continues interrupted uploads automatically, up to ten times.
+//! The script of a listing continues interrupted uploads automatically, until ten requests in a row
+//! have brought no further bytes.
 //!
 //! This is simpler than PATCH with `Upload-Offset` (draft-ietf-httpbis-resumable-upload), and
 //! clients support it: curl implements `-C` for uploads with `Content-Range` and PUT, and a script

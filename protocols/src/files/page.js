@@ -20,7 +20,7 @@
       row.append(name, bar, state);
       list.append(row);
       const token = crypto.getRandomValues(new Uint32Array(8)).join("-").slice(0, 64);
-      waiting.push({ file, row, bar, state, token, tries: 0 });
+      waiting.push({ file, row, bar, state, token, arrived: 0, tries: 0 });
     }
     if (!active) next();
   };
@@ -55,6 +55,10 @@
     request.onloadend = () => {
       const { status, statusText } = request;
       const arrived = request.getResponseHeader("Upload-Offset");
+      if (Number(arrived) > upload.arrived) {
+        upload.arrived = Number(arrived);
+        upload.tries = 0;
+      }
       const lost = form.dataset.resume !== undefined && (!status || status === 503);
       if ((arrived !== null || lost) && upload.tries < mostTries) {
         upload.tries += 1;

@@ -28,7 +28,7 @@ const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none
 const POLICY_WITH_FORM: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
     form-action 'self'; connect-src 'self'; \
     style-src 'sha256-O6ESgZSvUQbSaKzHL9+h2e80RdqB79pKm68bs7hOpfc='; \
-    script-src 'sha256-963R3JUTkN1RpjsFEGaP5zlv5GTZOkduJxkpzi6r5vc='";
+    script-src 'sha256-wZYV96K1DvmsQ86kHpihbuhVzWyhpRSnb3WF1IQ9jxA='";
 
 /// The features of a page besides links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
