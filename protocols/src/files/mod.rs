@@ -200,6 +200,11 @@
 //! it is used again, because a file can have several names, such as one behind a symbolic link.
 //! Changes by other processes are seen after `valid_for`.
 //!
+//! A file that is kept open keeps its space on the disk after it was removed or replaced, until its
+//! path is requested again or other files take its place in the cache. [`Files::reopen`] clears the
+//! cache. An upload or a deletion by the same thread closes the old file at once, unless it is also
+//! in the cache under another name.
+//!
 //! The reactor thread itself looks up names and opens files. This may block on the disk, although
 //! directories are usually in memory. The thread never blocks on the contents of files (see
 //! [`outbound`](sluicegate_reactor::outbound)): a small file is cached once its contents are in
