@@ -212,6 +212,26 @@ fn files_are_uploaded_by_the_form_without_scripts() {
     assert_uploaded(dir.path(), &names, &paths);
 }
 
+#[test]
+fn the_form_states_its_origin_even_if_referrers_are_forbidden() {
+    if !has("chromium") {
+        return;
+    }
+    let (dir, local) = (tempdir().expect("a directory"), tempdir().expect("a directory"));
+    let paths = put_uploads(local.path(), &["a"], 1000);
+    let mut http = example("http");
+    http.args(["--upload", "--header", "Referrer-Policy: no-referrer"]).arg(dir.path());
+    let server = Server::start(&mut http);
+    let mut browser = Browser::start();
+    browser.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
+    // Without TLS, a browser sends `Sec-Fetch-Site` to loopback addresses only.
+    browser.open(&format!("http://files.example:{}/", server.address.port()));
+    browser.choose("#files", &[&paths[0]]);
+    browser.click("button");
+    browser.wait_for("document.querySelectorAll('td a').length === 1");
+    assert_uploaded(dir.path(), &["a"], &paths);
+}
+
 /// Notes in the session of the browser, which survives the reload after an upload, what the list of
 /// uploads says.
 const NOTE_PROGRESS: &str = "new MutationObserver(() => {

@@ -51,7 +51,7 @@ impl Browser {
         command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]);
         command.args(["--disable-dev-shm-usage", "--no-first-run", "--disable-component-update"]);
         command.args(["--disable-background-networking", "--disable-sync", "--hide-scrollbars"]);
-        command.args(["--remote-debugging-pipe"]);
+        command.args(["--remote-debugging-pipe", "--host-resolver-rules=MAP *.example 127.0.0.1"]);
         command.arg(format!("--user-data-dir={}", profile.path().display()));
         let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let (commands, messages) = (process.stdin(), receive(process.stdout()));

@@ -4,6 +4,9 @@
 pub(super) fn push_head(title: &[u8], style: &str, page: &mut String) {
     page.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    // With `no-referrer`, which the options may set for all responses, the form for uploads would
+    // not state its origin, and so be refused.
+    page.push_str("<meta name=\"referrer\" content=\"same-origin\">\n");
     page.push_str("<title>");
     push_text(title, page);
     page.extend(["</title>\n<style>", style, "</style>\n</head>\n<body>\n"]);
