@@ -106,8 +106,9 @@
 //! # Uploads
 //!
 //! If [`upload`](FilesOptions::upload) is set, PUT creates a file (201) or replaces one (204). The
-//! file appears at its path once it is complete; an upload that fails leaves nothing behind. If its
-//! directory does not exist, PUT gets 409, unless
+//! file appears at its path once it is complete. Until then it is called `.RANDOM.part`, in the same
+//! directory, and is neither served nor listed. An upload that fails leaves nothing behind; only a
+//! process that is killed leaves such files. If its directory does not exist, PUT gets 409, unless
 //! [`create_directories`](FilesOptions::create_directories) is set. Names that are not served get
 //! 403, and so does a path at which there is neither a file nor a directory, such as a device. A
 //! symbolic link is replaced, not followed; a dangling one counts as no file. `If-Match`,
