@@ -1,6 +1,6 @@
 //! Changing and showing the targets while the proxy runs, on signals and after name lookups.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use sluicegate_reactor::{
 };
 
 use super::balance::Source;
+use super::common::print;
 use super::common::reload::Read;
 use super::common::signals::SignalSource;
 use super::target::ProxyTarget;
@@ -198,13 +199,12 @@ impl Receive<LookedUp> for Control {
 impl Receive<Report> for Control {
     fn on_message(&mut self, _: &mut Sessions<'_>, _: Report) {
         for (number, thread) in self.threads.iter().enumerate() {
-            let print = Inspect::new(move |status| {
-                let table = table(number, &status.upstreams);
+            let show = Inspect::new(move |status| {
                 // If standard output has no reader, the table is lost.
-                let _ = io::stdout().write_all(table.as_bytes());
+                let _ = print::start(table(number, &status.upstreams));
             });
             // A thread that has stopped has nothing to show.
-            let _ = thread.inspect.post(print);
+            let _ = thread.inspect.post(show);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Standard output that nobody reads: a full pipe.
 
 use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
@@ -10,7 +11,7 @@ use std::{fs, io, thread};
 
 use tempfile::tempdir;
 
-use crate::process::{Process, address_in, eventually, example};
+use crate::process::{PATIENCE, Process, Server, address_in, eventually, example};
 
 fn fill(pipe: &mut PipeWriter) {
     rustix::io::ioctl_fionbio(&*pipe, true).expect("a pipe");
@@ -74,4 +75,30 @@ fn what_a_server_prints_waits_for_a_reader() {
     let line = told.recv_timeout(PATIENCE).expect("a line");
     assert!(address_in(&line).is_some(), "{line:?}");
     eventually("the end of the thread", || (printing(&process) == 0).then_some(()));
+}
+
+#[test]
+fn a_proxy_ends_although_nobody_reads_its_tables() {
+    let back = Server::start(&mut example("echo"));
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    let mut proxy = example("proxy");
+    proxy.args(["--port", "0", "--threads", "2", "--to", &back.address.to_string()]);
+    let mut process = Process::spawn(proxy.stdout(writer.try_clone().expect("a descriptor")));
+    let mut reader = BufReader::new(reader);
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("a line");
+    let address = address_in(&line).expect("where it listens");
+    fill(&mut writer);
+    for _ in 0..10 {
+        process.signal("USR1");
+        // Meanwhile it serves.
+        let mut client = TcpStream::connect(address).expect("a connection");
+        client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        client.write_all(b"a").expect("a proxy");
+        client.read_exact(&mut [0]).expect("an echo");
+    }
+    eventually("a table", || (printing(&process) > 0).then_some(()));
+    assert_eq!(printing(&process), 1);
+    process.signal("TERM");
+    assert_eq!(process.wait(), Some(0));
 }
