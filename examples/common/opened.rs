@@ -174,7 +174,8 @@ fn announce(
 /// stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Prints the counters. If standard output has no reader, they are lost.
+/// Prints the counters, unless standard output has no reader for a second: then they wait, and may
+/// be lost.
 fn report(reader: &LedgerReader) {
     match reader.snapshot(PATIENCE) {
         Some(snapshot) => drop(print(format!("{snapshot}\n"))),

@@ -17,20 +17,27 @@ const MOST: usize = 64;
 /// Text to print, and where to say that it was printed.
 type Text = (String, Sender<io::Result<()>>);
 
-/// The texts that wait, if there is a thread that prints. It ends when there are none: system calls
-/// on descriptors are slower while a process has a second thread.
+/// The texts that wait, if there is a thread that prints. The thread ends when there are none:
+/// system calls on descriptors are slower while a process has a second thread.
 static WAITING: Mutex<Option<VecDeque<Text>>> = Mutex::new(None);
 
-/// Prints lines, and waits a second for that.
+/// Prints lines, and waits for that for at most a second.
 pub(super) fn print(lines: String) -> io::Result<()> {
-    start(lines)?.recv_timeout(READER).unwrap_or_else(|_| {
+    let printed = match start(lines) {
+        Ok(printed) => printed,
+        Err(error) => {
+            log::warn!("cannot start the thread that prints: {error}");
+            return Ok(());
+        }
+    };
+    printed.recv_timeout(READER).unwrap_or_else(|_| {
         log::warn!("nobody reads standard output: its lines wait, and may be lost");
         Ok(())
     })
 }
 
-/// Prints lines from another thread, which may wait for a reader for ever. Returns the result, or
-/// nothing if the lines are lost. A process can end while that thread waits.
+/// Has a thread print lines, however long it waits for a reader. The receiver gets the result, or
+/// is disconnected if the lines are lost. A process can end while the thread waits.
 pub(crate) fn start(lines: String) -> io::Result<Receiver<io::Result<()>>> {
     let (done, printed) = channel();
     let first = (lines, done);

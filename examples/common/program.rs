@@ -125,8 +125,9 @@ fn from_environment(arg: Arg) -> Arg {
     let variable = format!("SLUICEGATE_{}", name.replace('-', "_").to_uppercase());
     let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
     let arg = if is_flag { arg.value_parser(BoolishValueParser::new()) } else { arg };
-    // clap would take a flag that is set to false as given: it could not be combined with options
-    // that conflict with it, and options that require it would do without.
+    // clap takes a flag whose variable is false as given: options that conflict with it would be
+    // refused, and options that require it accepted. Such a variable is not passed on; `--help` does
+    // not show it then.
     if is_flag && is_false(&variable) { arg } else { arg.env(variable).hide_env_values(true) }
 }
 

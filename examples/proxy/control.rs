@@ -200,7 +200,7 @@ impl Receive<Report> for Control {
     fn on_message(&mut self, _: &mut Sessions<'_>, _: Report) {
         for (number, thread) in self.threads.iter().enumerate() {
             let show = Inspect::new(move |status| {
-                // If standard output has no reader, the table is lost.
+                // Nobody waits for it: a table that has no reader by the end of the process is lost.
                 let _ = print::start(table(number, &status.upstreams));
             });
             // A thread that has stopped has nothing to show.

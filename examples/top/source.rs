@@ -60,7 +60,7 @@ pub(crate) fn exchange<S: Read + Write>(
         match stream.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => response.extend_from_slice(&buffer[..count]),
-            // The loop looks whether the time is over.
+            // The loop checks the time.
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),

@@ -14,6 +14,7 @@ const WINDOW: usize = 1 << 20;
 const LATE: Duration = Duration::from_nanos(2 << 24);
 /// What a broken disk says.
 const EIO: i32 = 5;
+const EACCES: i32 = 13;
 
 /// Sends a header and the file named by the input. `close` closes, `echo` is sent back.
 fn sender(limits: Limits) -> Harness<Probe> {
@@ -293,6 +294,18 @@ fn interrupted_and_failing_looks_lose_nothing() {
         h.files().script_read(format!("/www/{name}"), steps);
         h.feed(client, name);
         assert!(h.sent(client) == answer(name), "{name}");
+    }
+}
+
+#[test]
+fn an_error_that_may_come_from_a_network_file_system_is_no_lost_connection() {
+    for (first, reason) in [(7, "Failed"), (3, "Reset")] {
+        let mut h = sender(Limits::default());
+        let client = h.open();
+        // The header is sent, and then a part of the file; or only a part of the header.
+        h.script_send(client, [Step::Short(first), Step::Errno(EACCES)]);
+        h.feed(client, "large");
+        assert_eq!(log(&mut h).last().unwrap(), &format!("0 close {reason}"));
     }
 }
 

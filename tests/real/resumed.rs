@@ -157,7 +157,7 @@ fn a_browser_continues_an_upload_as_long_as_more_of_it_arrives() {
     fs::write(&file, noise(SIZE, 1)).expect("a file");
     let server = start(dir.path());
     let mut browser = Browser::start();
-    browser.open(&format!("http://{}/", start_proxy(server.address, 14, SIZE / 16)));
+    browser.open(&format!("http://{}/", start_proxy(server.address, 6, SIZE / 8)));
     browser.choose("#files", &[file.to_str().expect("characters")]);
     browser.click("button");
     eventually("the upload", || dir.path().join("a").exists().then_some(()));

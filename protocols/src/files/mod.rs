@@ -107,8 +107,9 @@
 //!
 //! If [`upload`](FilesOptions::upload) is set, PUT creates a file (201) or replaces one (204). The
 //! file appears at its path once it is complete. Until then it is called `.RANDOM.part`, in the same
-//! directory, and is neither served nor listed. An upload that fails leaves nothing behind; only a
-//! process that is killed leaves such files. If its directory does not exist, PUT gets 409, unless
+//! directory, and is neither served nor listed; resumable ones are kept elsewhere. An upload that
+//! fails leaves nothing behind, unless the process is killed or ends at a second signal, or the
+//! power fails. If its directory does not exist, PUT gets 409, unless
 //! [`create_directories`](FilesOptions::create_directories) is set. Names that are not served get
 //! 403, and so does a path at which there is neither a file nor a directory, such as a device. A
 //! symbolic link is replaced, not followed; a dangling one counts as no file. `If-Match`,
@@ -203,8 +204,8 @@
 //!
 //! A file that is kept open keeps its space on the disk after it was removed or replaced, until its
 //! path is requested again or other files take its place in the cache. [`Files::reopen`] clears the
-//! cache. An upload or a deletion by the same thread closes the old file at once, unless it is also
-//! in the cache under another name.
+//! cache. An upload or a deletion by the same thread closes the old file at once, unless it is being
+//! sent or is also in the cache under another name.
 //!
 //! The reactor thread itself looks up names and opens files. This may block on the disk, although
 //! directories are usually in memory. The thread never blocks on the contents of files (see

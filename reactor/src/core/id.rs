@@ -96,8 +96,9 @@ pub enum Reason {
     Closed,
     /// The handler aborted the connection.
     Aborted,
-    /// The peer reset the connection, or disappeared while data was queued. What it had sent before
-    /// was delivered, unless a send failed while the input was paused.
+    /// The peer reset the connection, disappeared while data was queued, or could no longer be
+    /// reached. What it had sent before was delivered, unless a send failed while the input was
+    /// paused.
     Reset,
     /// The socket or a file failed in another way, or memory ran out; the log names the error.
     Failed,

@@ -14,10 +14,10 @@ mod tests;
 /// new buffer is cleared (benches/README.md).
 const CLASSES: [(usize, usize); 3] = [(4 << 10, 256), (16 << 10, 16), (64 << 10, 12)];
 
-/// How many bytes of buffers are freed, and not allocated again, until the allocator is asked to
-/// return memory to the system. It goes through its whole heap for that, which takes too long for a
-/// few buffers.
-const TRIMMED: usize = 64 << 20;
+/// The allocator is asked to return memory to the system after this many bytes of buffers were freed
+/// and not allocated again. It then goes through the heaps of all threads and locks each, which
+/// takes too long for a few buffers.
+const TRIM_AFTER: usize = 64 << 20;
 
 /// Free buffers by size class, most recently used first: those are still in the cache.
 #[derive(Default)]
@@ -51,6 +51,7 @@ impl Pool {
             return self.take(len);
         }
         let buffer = AlignedBuffer::new(len.next_power_of_two());
+        self.freed = self.freed.saturating_sub(buffer.len());
         self.taken += buffer.len() as u64;
         Chunk { buffer, start: 0, end: 0 }
     }
@@ -59,20 +60,21 @@ impl Pool {
     #[inline]
     pub(crate) fn give(&mut self, chunk: Chunk) {
         let size = chunk.buffer.len();
-        let Some(class) = CLASSES.iter().position(|&(class, _)| class == size) else { return };
-        if self.free[class].len() < CLASSES[class].1 {
-            self.free[class].push(chunk.buffer);
-        } else {
-            self.drop_buffer(chunk.buffer);
+        match CLASSES.iter().position(|&(class, _)| class == size) {
+            Some(class) if self.free[class].len() < CLASSES[class].1 => {
+                self.free[class].push(chunk.buffer);
+            }
+            _ if size > 0 => self.drop_buffer(chunk.buffer),
+            _ => {}
         }
     }
 
-    /// Frees a buffer that there is no room for.
+    /// Frees a buffer that the pool has no room for.
     #[cold]
     fn drop_buffer(&mut self, buffer: AlignedBuffer) {
         self.freed += buffer.len();
         drop(buffer);
-        if self.freed >= TRIMMED {
+        if self.freed >= TRIM_AFTER {
             self.freed = 0;
             sys::trim_heap();
         }

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::queue::Segment;
 use super::transport::Error;
 use super::{Core, Flags, Phase, Reason};
 use crate::sys;
@@ -75,9 +76,13 @@ impl Core {
             log::debug!("{}: connection lost: {error}", self.describe(index));
             self.fail(index, Reason::Reset);
         } else {
-            log::warn!("{}: connection failed: {error}", self.describe(index));
-            self.fail(index, Reason::Failed);
+            self.give_up(index, error);
         }
+    }
+
+    fn give_up(&mut self, index: u32, error: &io::Error) {
+        log::warn!("{}: connection failed: {error}", self.describe(index));
+        self.fail(index, Reason::Failed);
     }
 
     /// Ends the output of a connection because a send failed with `error`. The socket may hold
@@ -85,6 +90,11 @@ impl Core {
     /// the peer did not want to read. The handler gets that first.
     #[cold]
     pub(crate) fn fail_to_send(&mut self, index: u32, error: &io::Error) {
+        let front = self[index].outbound.as_ref().and_then(|queue| queue.segments().next());
+        if matches!(front, Some(Segment::File(_))) && sys::is_from_network(error) {
+            // The file may be on a network file system, which fails with the same errors.
+            return self.give_up(index, error);
+        }
         if !self[index].is_open() || !is_loss(error) {
             return self.fail_with(index, error);
         }

@@ -336,9 +336,9 @@ impl Turn {
     /// The target is an [`Address`](crate::Address) or a [`Target`]. Text is parsed beforehand:
     /// `"example.org:80".parse::<Target>()?`.
     ///
-    /// Host names are resolved on [other threads](crate::workers). The addresses are tried one after another, in the
-    /// order of RFC 8305, until one accepts. If none does, the reason passed to `on_close` is the
-    /// one from the last address.
+    /// Host names are resolved on [other threads](crate::workers). The addresses are tried one after
+    /// another, in the order of RFC 8305, until one accepts. If none does, the reason passed to
+    /// `on_close` is the one from the last address.
     ///
     /// A stopped reactor does not connect. If `connect` is called in an `on_close` with
     /// [`Reason::Stopped`](crate::Reason::Stopped), the returned id is already stale and the

@@ -148,7 +148,7 @@ impl Listener {
         !passes_on && core.groups[self.group as usize].is_full()
     }
 
-    /// Accepts within the budget. New connections make their first callback when they run.
+    /// Accepts within the budget. New connections get their first callback when they run.
     pub(crate) fn accept(&mut self, core: &mut Core) {
         use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
         let mut lost = 0;

@@ -124,8 +124,9 @@ fn accept_error(error: Errno) -> io::Error {
 }
 
 /// Whether a host or router on the way to the peer has caused an error, such as a firewall that
-/// rejects the connection. Linux reports what it learned by ICMP when it gives up retransmitting
-/// (`icmp_err_convert`, `icmpv6_err_convert`). Those with a kind of their own are left out.
+/// rejects the connection: when Linux gives up retransmitting, it reports what it learned by ICMP
+/// (`icmp_err_convert`, `icmpv6_err_convert`). Does not cover `EHOSTUNREACH` and `ENETUNREACH`,
+/// which callers recognize by their `ErrorKind`.
 pub(crate) fn is_from_network(error: &io::Error) -> bool {
     match Errno::from_io_error(error) {
         #[cfg(target_os = "linux")]

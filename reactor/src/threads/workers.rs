@@ -75,8 +75,9 @@ use names::Lookup;
 /// The limits of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkersLimits {
-    /// The maximum number of threads, at least one. As many more, but at least ten, look up names.
-    /// A thread is started when a job finds no idle thread, and then stays. The default is 4.
+    /// The maximum number of threads that run jobs, at least one. Names are looked up by other
+    /// threads: at most as many, or ten if that is more. A thread is started when it is needed, and
+    /// then stays. The default is 4.
     pub threads: usize,
     /// The maximum number of jobs that wait for a thread, at least one. At this limit
     /// [`Workers::run`] refuses jobs, and connecting to a host name fails if this many lookups, or

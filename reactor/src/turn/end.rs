@@ -14,11 +14,11 @@ impl Reactor {
         let core = &mut self.turn.core;
         let c = &core[index];
         if c.is_lost() {
-            // Whatever arrived before the loss, the socket has. What a relay cannot deliver to a
-            // connection that is lost as well, nobody gets.
+            // What arrived before the loss is still in the socket and is delivered first. What a relay
+            // would pass to a connection that is lost as well is dropped.
             let destination = inbound::blocked_by(core, index);
-            let is_delivered = !c.has_input() || c.flags.any(Flags::PAUSED);
-            if !is_delivered && destination.is_none_or(|to| core[to].accepts_output()) {
+            let delivers = c.has_input() && !c.flags.any(Flags::PAUSED);
+            if delivers && destination.is_none_or(|to| core[to].accepts_output()) {
                 return;
             }
             core.fail(index, Reason::Reset);
@@ -146,7 +146,7 @@ pub(super) fn close_socket(core: &mut Core, index: u32) {
     leave(core, index, Kernel::close);
 }
 
-/// Removes a connection from the reactor's records, and closes its socket in this way. Its place is
+/// Removes a connection from the reactor's records, and closes its socket with `close`. Its place is
 /// freed at the end of the turn.
 fn leave(core: &mut Core, index: u32, close: fn(&Kernel, Fd)) {
     core.drop_buffers(index);

@@ -101,7 +101,7 @@ impl Reactor {
         while let Some(index) = self.turn.core.shed.pop() {
             let tick = self.turn.core.tick;
             let c = &mut self.turn.core[index];
-            // The handler of one that was chosen before may have used it.
+            // A callback for a connection shed before may have used this one.
             if !c.is_idle() {
                 continue;
             }

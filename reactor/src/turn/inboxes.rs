@@ -89,7 +89,9 @@ impl Inboxes {
     }
 
     /// Whether another thread may ring. Only then does the reactor announce its waits to the
-    /// doorbell.
+    /// doorbell. Shares of the bell are given away on this thread only, so none appears between this
+    /// check and the end of the wait. If the last one is dropped meanwhile, the bell stays asleep,
+    /// and the next ring wakes the reactor in vain.
     fn can_be_rung(&self) -> bool {
         Arc::strong_count(&self.bell) > 1
     }

@@ -115,9 +115,10 @@
 //! ```
 //!
 //! An exchange has no access to the service, so what both need, such as a cache, is shared by `Rc`.
-//! If the client leaves first, [`answer`](super::Deferred::answer) does nothing. To save the origin
-//! the work as well, keep the [`ExchangeId`] with the connection, and [cancel](Client::cancel) the
-//! exchange in [`Service::on_gone`](super::Service::on_gone).
+//! If the client of the service leaves first, [`answer`](super::Deferred::answer) does nothing. To
+//! save the origin the work as well, keep the [`ExchangeId`] in a map by
+//! [`ConnId`](sluicegate_reactor::ConnId), and [cancel](Client::cancel) the exchange in
+//! [`Service::on_gone`](super::Service::on_gone).
 //!
 //! To forward requests as a proxy does, use [`Forward`](crate::forward::Forward).
 //!

@@ -16,8 +16,8 @@ pub(super) type Lookup = (Box<str>, Vec<Box<dyn FnOnce(&Found) + Send>>);
 
 impl Workers {
     /// Has a thread call `look_up` for the addresses of a name, and posts what `answer` makes of
-    /// them to `reply`. If the name is being looked up already, that lookup answers: so a
-    /// silent name server holds one thread for each of its names.
+    /// them to `reply`. If the name is being looked up already, that lookup answers, so a silent
+    /// name server holds only one thread for each of its names.
     ///
     /// # Errors
     /// `QuotaExceeded` if [`WorkersLimits::queue`](super::WorkersLimits::queue) lookups are
