@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How long to wait for a reader of standard output.
@@ -23,45 +23,62 @@ static WAITING: Mutex<Option<VecDeque<Text>>> = Mutex::new(None);
 
 /// Prints lines, and waits for that for at most a second.
 pub(super) fn print(lines: String) -> io::Result<()> {
-    let printed = match start(lines) {
-        Ok(printed) => printed,
+    let (printed, thread) = match start(lines) {
+        Ok(started) => started,
         Err(error) => {
             log::warn!("cannot start the thread that prints: {error}");
             return Ok(());
         }
     };
-    printed.recv_timeout(READER).unwrap_or_else(|_| {
+    let Ok(result) = printed.recv_timeout(READER) else {
         log::warn!("nobody reads standard output: its lines wait, and may be lost");
-        Ok(())
-    })
+        return Ok(());
+    };
+    if waiting().is_none() {
+        // The thread has nothing left to print. If it panicked, that was reported.
+        let _ = thread.map(JoinHandle::join);
+    }
+    result
 }
 
-/// Has a thread print lines, however long it waits for a reader. The receiver gets the result, or
-/// is disconnected if the lines are lost. A process can end while the thread waits.
-pub(crate) fn start(lines: String) -> io::Result<Receiver<io::Result<()>>> {
+/// The receiver of the result, which is disconnected if the lines are lost, and the thread if this
+/// has started it.
+type Started = (Receiver<io::Result<()>>, Option<JoinHandle<()>>);
+
+/// Has a thread print lines, however long it waits for a reader. A process can end while the thread
+/// waits.
+pub(crate) fn start(lines: String) -> io::Result<Started> {
     let (done, printed) = channel();
     let first = (lines, done);
     let mut waiting = waiting();
+    let mut thread = None;
     match &mut *waiting {
         Some(texts) if texts.len() >= MOST => {}
         Some(texts) => texts.push_back(first),
         None => {
-            thread::Builder::new().name("print".into()).spawn(|| print_all(first))?;
+            let builder = thread::Builder::new().name("print".into());
+            thread = Some(builder.spawn(|| print_all(first))?);
             *waiting = Some(VecDeque::new());
         }
     }
-    Ok(printed)
+    Ok((printed, thread))
 }
 
 fn print_all(mut text: Text) {
     loop {
         let (lines, done) = text;
-        // Nobody may wait for that any more.
-        let _ = done.send(io::stdout().write_all(lines.as_bytes()));
+        let result = io::stdout().write_all(lines.as_bytes());
         let mut waiting = waiting();
-        match waiting.as_mut().and_then(VecDeque::pop_front) {
+        let next = waiting.as_mut().and_then(VecDeque::pop_front);
+        if next.is_none() {
+            *waiting = None;
+        }
+        drop(waiting);
+        // Nobody may wait for that any more.
+        let _ = done.send(result);
+        match next {
             Some(next) => text = next,
-            None => return *waiting = None,
+            None => return,
         }
     }
 }

@@ -20,14 +20,30 @@ struct Call {
     text: String,
 }
 
-/// Ends the example; all it has called.
+/// Ends the example; all it has called, in the order in which the calls began.
 fn calls(traced: Traced) -> Vec<Call> {
-    traced.end().lines().filter_map(call).collect()
+    let mut calls: Vec<Call> = Vec::new();
+    // The calls of threads that were interrupted by calls of others.
+    let mut unfinished = BTreeMap::new();
+    for line in traced.end().lines() {
+        let (thread, text) = line.split_once(' ').expect("the number of a thread");
+        let text = text.trim_start();
+        if let Some((_, rest)) = text.split_once(" resumed>") {
+            let at: usize = unfinished.remove(thread).expect("the beginning of a call");
+            calls[at].text += rest;
+        } else if let Some(mut call) = call(text) {
+            if let Some(begun) = call.text.strip_suffix(" <unfinished ...>") {
+                call.text.truncate(begun.len());
+                unfinished.insert(thread.to_owned(), calls.len());
+            }
+            calls.push(call);
+        }
+    }
+    calls
 }
 
-/// A line without the thread's number; signals and ends are none.
-fn call(line: &str) -> Option<Call> {
-    let text = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+/// A call as its line begins; signals and ends are none.
+fn call(text: &str) -> Option<Call> {
     let (name, _) = text.split_once('(')?;
     let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     is_name.then(|| Call { name: name.to_owned(), text: text.to_owned() })
