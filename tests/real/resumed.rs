@@ -109,14 +109,23 @@ fn curl_continues_an_upload_though_another_process_serves_the_directory() {
     assert_eq!(fs::read_dir(dir.path().join(PARTIALS)).expect("a directory").count(), 0);
 }
 
+/// Uploads a file on the page that the browser shows, and waits until the server of `dir` has it.
+fn upload(browser: &mut Browser, dir: &Path) {
+    let local = tempdir().expect("a directory");
+    let file = local.path().join("a");
+    fs::write(&file, noise(SIZE, 1)).expect("a file");
+    browser.choose("#files", &[file.to_str().expect("characters")]);
+    browser.click("button");
+    eventually("the upload", || dir.join("a").exists().then_some(()));
+    assert!(fs::read(dir.join("a")).expect("the upload") == noise(SIZE, 1));
+}
+
 #[test]
 fn a_browser_continues_an_upload_whose_connection_is_cut() {
     if !has("chromium") {
         return;
     }
-    let (dir, local) = (tempdir().expect("a directory"), tempdir().expect("a directory"));
-    let file = local.path().join("a");
-    fs::write(&file, noise(SIZE, 1)).expect("a file");
+    let dir = tempdir().expect("a directory");
     let server = start(dir.path());
     let mut browser = Browser::start();
     browser.open(&format!("http://{}/", start_proxy(server.address, 1, CUT)));
@@ -131,11 +140,8 @@ fn a_browser_continues_an_upload_whose_connection_is_cut() {
             };
         }",
     );
-    browser.choose("#files", &[file.to_str().expect("characters")]);
-    browser.click("button");
-    eventually("the upload", || dir.path().join("a").exists().then_some(()));
+    upload(&mut browser, dir.path());
     browser.wait_for("document.querySelectorAll('td a').length === 1");
-    assert!(fs::read(dir.path().join("a")).expect("the upload") == noise(SIZE, 1));
     let ranges = browser.eval("sessionStorage.ranges");
     let ranges: Vec<_> = ranges.as_str().expect("text").split_terminator(';').collect();
     let (last, questions) = ranges.split_last().expect("a part");
@@ -152,16 +158,11 @@ fn a_browser_continues_an_upload_as_long_as_more_of_it_arrives() {
     if !has("chromium") {
         return;
     }
-    let (dir, local) = (tempdir().expect("a directory"), tempdir().expect("a directory"));
-    let file = local.path().join("a");
-    fs::write(&file, noise(SIZE, 1)).expect("a file");
+    let dir = tempdir().expect("a directory");
     let server = start(dir.path());
     let mut browser = Browser::start();
     browser.open(&format!("http://{}/", start_proxy(server.address, 6, SIZE / 8)));
-    browser.choose("#files", &[file.to_str().expect("characters")]);
-    browser.click("button");
-    eventually("the upload", || dir.path().join("a").exists().then_some(()));
-    assert!(fs::read(dir.path().join("a")).expect("the upload") == noise(SIZE, 1));
+    upload(&mut browser, dir.path());
 }
 
 #[test]
