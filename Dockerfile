@@ -9,7 +9,8 @@ COPY . .
 # the host would also link procedural macros statically, which is not possible.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" && \
     RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols" \
-    cargo build --release --locked --target "$target" --example http --example top && \
+    cargo build --release --locked --all-features --target "$target" \
+        --example http --example top && \
     mv "target/$target/release/examples/http" /sluicegate-http && \
     mv "target/$target/release/examples/top" /sluicegate-top
 

@@ -1,6 +1,6 @@
 //! Forwards every connection to one of its targets, or every HTTP request.
 //!
-//! `cargo run --release --example proxy -- --port 7000 --to localhost:8080`
+//! `cargo run --release --features tls --example proxy -- --port 7000 --to localhost:8080`
 //!
 //! If no target can be reached, the client's connection is closed. If one side is reset, so is the
 //! other. With `--http` instead of `--to`, requests are checked and forwarded over keep-alive

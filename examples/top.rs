@@ -1,6 +1,6 @@
 //! Shows the figures of a server's status listener in a terminal, once per second.
 //!
-//! `cargo run --release --example top -- 9100`
+//! `cargo run --release --features top --example top -- 9100`
 //!
 //! The first tables are about the whole server, including the bytes per second by method. Below
 //! them are the listeners, the threads with their turn times and HTTP responses, the upstreams of a

@@ -1,7 +1,7 @@
 //! Side by side: what a unit of work costs this server, its peers, and bare system calls.
 //!
 //! ```text
-//! cargo build --profile bench --examples
+//! cargo build --profile bench --all-features --examples
 //! cargo bench --bench compare                      # everything: about an hour
 //! cargo bench --bench compare -- http static-1k    # two workloads
 //! cargo bench --bench compare -- --list            # what there is

@@ -158,7 +158,7 @@ fn contenders(workload: &Workload) -> io::Result<Vec<Contender>> {
                 contenders.push(Contender { program, executable, costs: Vec::new() });
             }
             None if program == Program::Sluicegate => {
-                let build = "cargo build --profile bench --examples";
+                let build = "cargo build --profile bench --all-features --examples";
                 return Err(io::Error::other(format!("the examples are missing: {build}")));
             }
             None => println!("\n{} is not installed and left out.", program.name()),

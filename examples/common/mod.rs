@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use sluicegate_protocols::http::HttpMetrics;
 use sluicegate_protocols::proxy_protocol::{AcceptProxy, Network};
-use sluicegate_protocols::tls::Acceptor;
 use sluicegate_reactor::server::notify::Notifier;
 use sluicegate_reactor::transport::Factory;
 use sluicegate_reactor::{
@@ -31,6 +30,7 @@ use connections::{Connections, Limited};
 use opened::Opened;
 pub(crate) use program::{Failure, main};
 use reload::Reload;
+use tls::Certificates;
 
 /// The options of every example.
 #[derive(Args)]
@@ -116,12 +116,11 @@ impl Server {
         if let Some(path) = &self.control {
             server.take_over(path)?;
         }
-        let own = self.tls.self_signed(&self.bind)?;
-        let acceptor = self.tls.acceptor(own.as_ref(), self.protocols)?;
-        acceptor.iter().for_each(|acceptor| tls::pass_sessions_on(acceptor, &mut server));
+        let certificates = self.tls.certificates(&self.bind, self.protocols)?;
+        certificates.iter().for_each(|certificates| certificates.pass_sessions_on(&mut server));
         let given = self.connections.read(&limits)?;
         let options = |limits: &Limits| Listen {
-            transport: self.transport(acceptor.as_ref()),
+            transport: self.transport(certificates.as_ref()),
             ..given.listen(limits.clone())
         };
         let listeners = self.listen(&mut server, &options(&limits))?;
@@ -138,17 +137,7 @@ impl Server {
                 sandbox.read_again(file);
             }
         })?;
-        Ok(Opened {
-            options: self,
-            server,
-            notifier,
-            own,
-            acceptor,
-            limits,
-            listeners,
-            web,
-            status,
-        })
+        Ok(Opened { options: self, server, notifier, certificates, limits, listeners, web, status })
     }
 
     fn server_options(&self) -> ServerOptions {
@@ -169,8 +158,8 @@ impl Server {
     }
 
     /// The transport of accepted connections: TLS, and before it the headers of proxies.
-    fn transport(&self, acceptor: Option<&Acceptor>) -> Option<Factory<Address>> {
-        let inner = acceptor.map(Acceptor::factory);
+    fn transport(&self, certificates: Option<&Certificates>) -> Option<Factory<Address>> {
+        let inner = certificates.map(Certificates::factory);
         if self.accept_proxy.is_empty() {
             return inner;
         }

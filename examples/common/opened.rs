@@ -9,7 +9,6 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use sluicegate_protocols::ops::{Phase, StatusPart};
-use sluicegate_protocols::tls::{Acceptor, Identity};
 use sluicegate_reactor::server::notify::Notifier;
 use sluicegate_reactor::{
     Address, Handle, Handler, HandlerId, LedgerReader, Limits, Mailbox, ServerListener, Shard,
@@ -19,6 +18,7 @@ use sluicegate_reactor::{
 use super::connections::{Given, Limited};
 use super::print::print;
 use super::signals::SignalSource;
+use super::tls::Certificates;
 use super::{Extra, Failure, Server, reload, restart, status};
 
 /// A server whose listeners are open. The process has given up the rights that this needed.
@@ -26,9 +26,7 @@ pub(crate) struct Opened<'a> {
     pub(super) options: &'a Server,
     pub(super) server: sluicegate_reactor::Server,
     pub(super) notifier: Option<Notifier>,
-    /// The certificate that was made for this process.
-    pub(super) own: Option<Identity>,
-    pub(super) acceptor: Option<Acceptor>,
+    pub(super) certificates: Option<Certificates>,
     /// The default limits of the listeners.
     pub(super) limits: Limits,
     pub(super) listeners: Vec<ServerListener>,
@@ -71,9 +69,9 @@ impl Opened<'_> {
         let threads = 0..self.options.threads;
         let (handles, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
         let mut signals = self.signals(handles)?;
-        let Opened { options, server, own, acceptor, limits, listeners, web, status, .. } = self;
+        let Opened { options, server, certificates, limits, listeners, web, status, .. } = self;
         let statuses =
-            options.status.parts(options.threads, server.generation(), acceptor.as_ref());
+            options.status.parts(options.threads, server.generation(), certificates.as_ref());
         let parts = parts.into_iter().zip(mailboxes).zip(statuses);
         let parts = parts.map(|((part, given), status)| {
             // The first thread handles all signals.
@@ -100,7 +98,8 @@ impl Opened<'_> {
                 1 => {
                     options.status.readiness.set_phase(Phase::Ready);
                     let scheme = if options.tls.is_on() { "https" } else { "http" };
-                    announce(&listeners, &describe, scheme, more, own.as_ref())
+                    let own = certificates.as_ref().and_then(Certificates::fingerprint);
+                    announce(&listeners, &describe, scheme, more, own)
                 }
                 _ => Ok(()),
             }
@@ -112,11 +111,8 @@ impl Opened<'_> {
     /// The signals that this process handles, and the actions on them.
     fn signals(&mut self, threads: Vec<Handle<Given>>) -> io::Result<Vec<(SignalSource, Action)>> {
         let mut signals: Vec<(_, Action)> = Vec::new();
-        let (tls, protocols) = (self.options.tls.clone(), self.options.protocols);
-        let certificates = self
-            .acceptor
-            .clone()
-            .map(|acceptor| -> reload::Read { Box::new(move || tls.reload(&acceptor, protocols)) });
+        let certificates = self.certificates.clone();
+        let certificates = certificates.map(|it| -> reload::Read { Box::new(move || it.reload()) });
         let limits = self.options.connections.reload(threads, &self.limits);
         let mut parts: Vec<_> = certificates.into_iter().chain(limits).collect();
         parts.append(&mut self.options.reload.lock().unwrap_or_else(PoisonError::into_inner));
@@ -147,7 +143,7 @@ fn announce(
     describe: impl Fn(&Address) -> String,
     scheme: &str,
     [web, status]: [Option<&ServerListener>; 2],
-    own: Option<&Identity>,
+    own: Option<String>,
 ) -> io::Result<()> {
     let addresses = listeners.iter().map(ServerListener::address);
     let addresses = addresses.filter(|address| !address.is_unix()).map(describe);
@@ -156,7 +152,7 @@ fn announce(
         at if at.is_unix() => format!("status on {at}"),
         at => format!("status on http://{at}/"),
     });
-    let own = own.map(|it| format!("certificate with SHA-256 fingerprint {}", it.fingerprint()));
+    let own = own.map(|it| format!("certificate with SHA-256 fingerprint {it}"));
     // In one write: whoever starts this process may read the first line only.
     let lines = addresses.chain(web).chain(status).chain(own);
     let lines: String = lines.map(|line| line + "\n").collect();

@@ -7,9 +7,10 @@ use std::sync::LazyLock;
 use clap::Args;
 use sluicegate_protocols::http::HttpMetrics;
 use sluicegate_protocols::ops::{self, Readiness, RecentWarnings, StatusOptions, StatusPart};
-use sluicegate_protocols::tls::Acceptor;
 use sluicegate_protocols::upstreams::Inspect;
 use sluicegate_reactor::{Handle, Server, ServerListener, Shard, Target};
+
+use super::tls::Certificates;
 
 /// The warnings that the program has logged.
 pub(crate) static WARNINGS: LazyLock<RecentWarnings> = LazyLock::new(RecentWarnings::default);
@@ -45,9 +46,9 @@ impl Status {
         &self,
         threads: u16,
         generation: u64,
-        acceptor: Option<&Acceptor>,
+        certificates: Option<&Certificates>,
     ) -> impl Iterator<Item = Option<StatusPart>> + use<> {
-        let options = StatusOptions {
+        let mut options = StatusOptions {
             // The example that this file is compiled into.
             name: env!("CARGO_CRATE_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -55,9 +56,10 @@ impl Status {
             hosts: self.hosts.clone(),
             readiness: self.readiness.clone(),
             warnings: WARNINGS.clone(),
-            tls: acceptor.map(Acceptor::counters),
             upstreams: self.upstreams.clone(),
+            ..StatusOptions::default()
         };
+        certificates.iter().for_each(|certificates| certificates.show(&mut options));
         let parts = self.at.as_ref().map(|_| StatusPart::for_threads(options, threads.into()));
         parts.into_iter().flatten().map(Some).chain(iter::repeat_with(|| None))
     }

@@ -1,17 +1,23 @@
-//! The options for TLS, and reloading certificates on SIGHUP.
+//! The options for TLS. What they need is left out of a build without the feature `tls`, in which
+//! they are an error.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use sluicegate_protocols::tls::{Acceptor, AcceptorOptions, ClientCertificates, Identity, Roots};
-use sluicegate_reactor::Server;
 
 use super::Failure;
-use super::reload::{self, Apply};
+
+#[cfg_attr(not(feature = "tls"), path = "tls/absent.rs")]
+pub(crate) mod certificates;
+
+pub(crate) use certificates::Certificates;
+
+/// In `--help`.
+const HEADING: &str =
+    if cfg!(feature = "tls") { "TLS" } else { "TLS (needs a build with --features tls)" };
 
 #[derive(Args, Clone)]
-#[command(next_help_heading = "TLS")]
+#[command(next_help_heading = HEADING)]
 pub(crate) struct Tls {
     /// Serve over TLS with this PEM file: the certificate, followed by any intermediate
     /// certificates; may be repeated. The server name that the client requests selects the
@@ -44,112 +50,19 @@ impl Tls {
         self.tls_cert.iter().chain(&self.tls_key).chain(&self.tls_client_ca)
     }
 
-    /// Makes a certificate for these hosts and this machine, if one is wanted.
-    pub(crate) fn self_signed(&self, hosts: &[String]) -> io::Result<Option<Identity>> {
-        let local = ["localhost", "127.0.0.1", "::1"].map(String::from);
-        let make = || Identity::self_signed(hosts.iter().cloned().chain(local));
-        self.tls_self_signed.then(make).transpose()
-    }
-
-    /// Reads the files. `protocols` are the application protocols of the server.
-    pub(crate) fn acceptor(
+    /// Reads the certificates for a server, or makes one for these hosts. `protocols` are its
+    /// application protocols.
+    pub(crate) fn certificates(
         &self,
-        own: Option<&Identity>,
-        protocols: &[&str],
-    ) -> Result<Option<Acceptor>, Failure> {
-        if !self.is_on() {
-            let unused = match self {
-                Tls { tls_client_ca: Some(_), .. } => "--tls-client-ca",
-                Tls { ktls: true, .. } => "--ktls",
-                _ => return Ok(None),
-            };
-            return Err(format!("{unused} needs --tls-cert or --tls-self-signed").into());
-        }
-        let identities = match own {
-            Some(own) => vec![own.clone()],
-            None => self.identities()?,
+        hosts: &[String],
+        protocols: &'static [&'static str],
+    ) -> Result<Option<Certificates>, Failure> {
+        let unused = match self {
+            tls if tls.is_on() => return Certificates::new(tls, hosts, protocols).map(Some),
+            Tls { tls_client_ca: Some(_), .. } => "--tls-client-ca",
+            Tls { ktls: true, .. } => "--ktls",
+            _ => return Ok(None),
         };
-        Ok(Some(Acceptor::new(self.options(identities, protocols)?)?))
+        Err(format!("{unused} needs --tls-cert or --tls-self-signed").into())
     }
-
-    /// Reloads the certificates.
-    pub(crate) fn reload(&self, acceptor: &Acceptor, protocols: &[&str]) -> Result<Apply, Failure> {
-        if self.tls_self_signed {
-            return Ok(Box::new(|| {}));
-        }
-        for file in self.files() {
-            reload::check(file).map_err(about(file))?;
-        }
-        let options = self.options(self.identities()?, protocols)?;
-        // Finds out whether they can be used.
-        Acceptor::new(options.clone())?;
-        let acceptor = acceptor.clone();
-        Ok(Box::new(move || {
-            if let Err(error) = acceptor.reload(options) {
-                log::error!("{error}; the previous certificates are kept");
-            }
-        }))
-    }
-
-    fn identities(&self) -> io::Result<Vec<Identity>> {
-        if self.tls_cert.len() != self.tls_key.len() {
-            let text = "each --tls-cert needs a --tls-key, in the same order";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        let pairs = self.tls_cert.iter().zip(&self.tls_key);
-        pairs.map(|(certificate, key)| read_identity(certificate, key)).collect()
-    }
-
-    fn options(
-        &self,
-        identities: Vec<Identity>,
-        protocols: &[&str],
-    ) -> io::Result<AcceptorOptions> {
-        let client_certificates = match &self.tls_client_ca {
-            Some(path) => ClientCertificates::Required(read_roots(path)?),
-            None => ClientCertificates::None,
-        };
-        let protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Ok(AcceptorOptions {
-            identities,
-            client_certificates,
-            protocols,
-            kernel: self.ktls,
-            ..AcceptorOptions::default()
-        })
-    }
-}
-
-/// Lets clients resume the sessions of the last process with this one, and of this one with the
-/// next.
-pub(crate) fn pass_sessions_on(acceptor: &Acceptor, server: &mut Server) {
-    if let Some(keys) = server.inherited_state()
-        && let Err(error) = acceptor.set_ticket_keys(&keys)
-    {
-        log::warn!("{error}; clients cannot resume the sessions of the last process");
-    }
-    let acceptor = acceptor.clone();
-    server.hand_over_state(move || acceptor.ticket_keys());
-}
-
-/// Reads a certificate and its key.
-pub(crate) fn read_identity(certificate: &Path, key: &Path) -> io::Result<Identity> {
-    Identity::from_pem(&read(certificate)?, &read(key)?).map_err(|error| {
-        let (certificate, key) = (certificate.display(), key.display());
-        io::Error::new(error.kind(), format!("{certificate} with {key}: {error}"))
-    })
-}
-
-/// Reads the certificates of authorities.
-pub(crate) fn read_roots(path: &Path) -> io::Result<Roots> {
-    Roots::from_pem(&read(path)?).map_err(about(path))
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    std::fs::read(path).map_err(about(path))
-}
-
-/// Adds a path to an error.
-fn about(path: &Path) -> impl Fn(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -11,7 +11,7 @@ use sluicegate_reactor::Target;
 use sluicegate_reactor::transport::Factory;
 
 use super::common::Failure;
-use super::common::tls::{read_identity, read_roots};
+use super::common::tls::certificates::{read_identity, read_roots};
 
 /// A target, and whether connections to it are encrypted.
 #[derive(Clone)]

@@ -4,7 +4,7 @@
 //! pictures of a listing there. Those in `docs` are made by
 //!
 //! ```sh
-//! cargo build --examples
+//! cargo build --all-features --examples
 //! SCREENSHOTS=docs cargo test -p sluicegate-tests --all-features --test real browser::
 //! ```
 

@@ -3,7 +3,7 @@
 //! The long form takes about a minute, with 5,000 members of whom 100 talk:
 //!
 //! ```sh
-//! cargo build --release --examples
+//! cargo build --release --all-features --examples
 //! SLUICEGATE_CHAT_MEMBERS=5000 SLUICEGATE_CHAT_ROUNDS=60 cargo test --release \
 //!     -p sluicegate-tests --all-features --test real chat_load -- --nocapture
 //! ```

@@ -374,9 +374,9 @@ fn stand_in(path: &Path, script: &str) {
 
 /// Builds nothing: the examples were built with this test.
 const CARGO: &str = "#!/bin/sh -eu
-[ $# = 4 ] && [ \"$1 $2 $3\" = 'build --release --example' ]
+[ $# = 5 ] && [ \"$1 $2 $3 $4\" = 'build --release --all-features --example' ]
 mkdir -p target/release/examples
-ln -sf \"$EXAMPLES/$4\" target/release/examples/
+ln -sf \"$EXAMPLES/$5\" target/release/examples/
 ";
 
 /// Does nothing with units but to look for them. A service comes last.

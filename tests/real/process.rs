@@ -153,7 +153,7 @@ pub(crate) fn path_of(example: &str) -> PathBuf {
     let test = env::current_exe().expect("the path of this test");
     let target = test.ancestors().nth(2).expect("a target directory");
     let path = target.join("examples").join(example);
-    assert!(path.is_file(), "{} is missing: cargo build --examples", path.display());
+    assert!(path.is_file(), "{} is missing: cargo build --all-features --examples", path.display());
     path
 }
 
