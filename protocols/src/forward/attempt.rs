@@ -37,9 +37,7 @@ impl Attempt {
     pub(super) fn note_answer(&mut self, now: Duration) {
         if self.state == State::Pending {
             self.state = State::Answered;
-            let mut upstreams = self.upstreams.borrow_mut();
-            let change = upstreams.connected(self.id, now);
-            upstreams.log(self.id, change);
+            self.upstreams.borrow_mut().connected(self.id, now);
         }
     }
 
@@ -47,9 +45,7 @@ impl Attempt {
     pub(super) fn note_failure(&mut self, now: Duration) {
         if self.state == State::Pending {
             self.state = State::Over;
-            let mut upstreams = self.upstreams.borrow_mut();
-            let change = upstreams.failed(self.id, now);
-            upstreams.log(self.id, change);
+            self.upstreams.borrow_mut().failed(self.id, now);
         }
     }
 }

@@ -125,8 +125,7 @@ impl Check {
         if let (Some(upstream), Some(failure)) = (upstreams.get(self.id), failure) {
             log::debug!("{upstream}: a check has failed: {failure}");
         }
-        let change = upstreams.checked(self.id, failure.is_none(), cx.now());
-        upstreams.log(self.id, change);
+        upstreams.checked(self.id, failure.is_none(), cx.now());
     }
 }
 

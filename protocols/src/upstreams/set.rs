@@ -207,16 +207,18 @@ impl Upstreams {
         self.entries.iter_mut().find(|entry| entry.id == id)
     }
 
-    /// Reports that a connection was established.
+    /// Reports that a connection was established. Logs the change that this makes.
     pub fn connected(&mut self, id: UpstreamId, now: Duration) -> Option<Change> {
         let entry = self.entry_mut(id)?;
         entry.counts.connecting -= 1;
         entry.counts.open += 1;
         entry.counts.connected += 1;
-        entry.health.connected(now)
+        let change = entry.health.connected(now);
+        self.logged(id, change)
     }
 
-    /// Reports that the upstream failed: a connection to it could not be established.
+    /// Reports that the upstream failed: a connection to it could not be established. Logs the
+    /// change that this makes.
     pub fn failed(&mut self, id: UpstreamId, now: Duration) -> Option<Change> {
         let is_only = self.iter().count() == 1;
         let UpstreamsOptions { max_failures, fail_timeout, .. } = self.options;
@@ -226,7 +228,7 @@ impl Upstreams {
         entry.counts.failed += 1;
         let change = entry.health.failed(now, max_failures, fail_timeout);
         self.forget_drained();
-        change
+        self.logged(id, change)
     }
 
     /// Reports that a connection was abandoned before it was established, for a reason that does
@@ -251,10 +253,11 @@ impl Upstreams {
         self.entries.retain(|entry| !entry.is_draining || entry.connections() > 0);
     }
 
-    /// Reports the result of a check.
+    /// Reports the result of a check. Logs the change that this makes.
     pub fn checked(&mut self, id: UpstreamId, succeeded: bool, now: Duration) -> Option<Change> {
         let options = self.options;
-        self.entry_mut(id)?.health.checked(succeeded, now, &options)
+        let change = self.entry_mut(id)?.health.checked(succeeded, now, &options);
+        self.logged(id, change)
     }
 
     /// The time at which the next ejected upstream may be tried again, if any is ejected. Waiting
@@ -283,10 +286,9 @@ impl Upstreams {
         &self.options
     }
 
-    /// Logs a change of an upstream, if there was one.
-    pub(crate) fn log(&self, id: UpstreamId, change: Option<Change>) {
-        let (Some(upstream), Some(change)) = (self.get(id), change) else { return };
-        match change {
+    fn logged(&self, id: UpstreamId, change: Option<Change>) -> Option<Change> {
+        let upstream = self.get(id)?;
+        match change? {
             Change::Ejected => {
                 let time = self.options.fail_timeout;
                 log::warn!("{upstream} is ejected for {time:?} after failures");
@@ -295,6 +297,7 @@ impl Upstreams {
             // As a warning, so that whoever sees the others sees this too.
             Change::Up => log::warn!("{upstream} is up again"),
         }
+        change
     }
 
     /// The state of all upstreams. Those that were removed from the list and still drain come last.

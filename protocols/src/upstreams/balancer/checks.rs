@@ -55,9 +55,7 @@ impl Balancer {
     }
 
     pub(super) fn checked(&mut self, cx: &mut Turn, id: UpstreamId, succeeded: bool) {
-        let change = self.upstreams.checked(id, succeeded, cx.now());
-        self.upstreams.log(id, change);
-        if change.is_some() {
+        if self.upstreams.checked(id, succeeded, cx.now()).is_some() {
             self.serve_queue(cx);
         }
     }

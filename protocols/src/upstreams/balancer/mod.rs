@@ -174,7 +174,6 @@ impl Handler for Balancer {
         match &session.0 {
             Role::Upstream(client, id) => {
                 let change = self.upstreams.connected(*id, cx.now());
-                self.upstreams.log(*id, change);
                 client.place.set(Place::Joined);
                 let mut accepted = cx.peer(client.id);
                 accepted.set_deadline(None);

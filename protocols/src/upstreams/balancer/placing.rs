@@ -141,8 +141,7 @@ impl Balancer {
             self.warnings.warn(cx.now(), format_args!("cannot connect to {upstream}: {why}"));
         }
         client.tried.borrow_mut().push(id);
-        let change = self.upstreams.failed(id, cx.now());
-        self.upstreams.log(id, change);
+        self.upstreams.failed(id, cx.now());
     }
 
     /// The time of a client is over. The upstream that it connects to has failed, unless the
