@@ -1,7 +1,5 @@
 //! The types with which the rooms above and the kernel exchange the state of a TLS connection.
 
-#![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux reads the keys"))]
-
 use std::fmt;
 use std::hint::black_box;
 use std::io;
@@ -57,19 +55,22 @@ impl Key {
     }
 }
 
-/// The key is overwritten.
+/// The key and the nonce are overwritten.
 impl Drop for Key {
     fn drop(&mut self) {
         self.bytes.fill(0);
-        // Keeps the compiler from leaving out a write that nothing reads.
-        black_box(&mut self.bytes);
+        self.nonce.fill(0);
+        // Keeps the compiler from leaving out writes that nothing reads.
+        black_box((&mut self.bytes, &mut self.nonce));
     }
 }
 
-/// Without the key.
+/// Without the key and the nonce.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("suite", &self.suite).finish_non_exhaustive()
+        let Key { suite, sequence, .. } = self;
+        let mut debug = f.debug_struct("Key");
+        debug.field("suite", suite).field("sequence", sequence).finish_non_exhaustive()
     }
 }
 
