@@ -27,6 +27,7 @@ mod calls;
 mod chaos;
 mod client;
 mod dice;
+mod disk;
 mod faults;
 #[cfg(test)]
 mod faults_tests;
@@ -52,8 +53,8 @@ mod trace;
 pub use calls::Calls;
 pub(crate) use client::Client;
 pub(crate) use dice::Dice;
+pub use disk::Files;
 pub use faults::Faults;
-pub use files::Files;
 pub use ktls::KernelTls;
 pub use remote::Remote;
 pub use script::Step;
@@ -63,7 +64,7 @@ pub use table::OpenDescriptors;
 pub(crate) use trace::{Mode, Shown};
 
 use chaos::Chaos;
-use files::Inode;
+use disk::Inode;
 use listener::Listener;
 use network::{Coming, Network};
 use pipes::Pipe;

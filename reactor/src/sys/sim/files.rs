@@ -1,7 +1,7 @@
-//! The disk of a simulated machine: a tree of directories, files and symbolic links in memory.
+//! The files of a simulated machine: how tests change them and calls find and read them.
 //!
-//! Tests change it through [`World::files`](super::World::files), with simpler paths than the
-//! system calls accept: see [`Files`].
+//! Tests do so through [`World::files`](super::World::files), with simpler paths than the system
+//! calls accept: see [`Files`].
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,77 +9,15 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use super::new_files::Writing;
-use super::residency::Cold;
+use super::disk::{Content, Files, Inode, NAME_MAX, Node, ROOT};
 use super::trace::Said;
-use super::{Fd, Object, Script, Step, World};
-use crate::sys::{Entry, FileKind, Metadata, ReadDir};
+use super::{Fd, Object, Step, World};
+use crate::sys::{Entry, Metadata, ReadDir};
 
-/// The inode number of a file, directory or link. None is reused.
-pub(super) type Inode = u64;
-
-pub(super) const ROOT: Inode = 1;
 /// The maximum number of links that are followed in one path (`MAXSYMLINKS` of Linux).
 const MAX_LINKS: usize = 40;
-/// The longest file name in bytes. Longer ones fail with `ENAMETOOLONG`.
-pub(super) const NAME_MAX: usize = 255;
 /// The longest path in bytes, including its terminating zero.
 const PATH_MAX: usize = 4096;
-
-/// The disk of a [`Harness`](crate::testing::Harness): a tree of directories, files and links.
-///
-/// Paths start at `/`, which may be omitted. They cannot contain `.` or `..`, and do not follow
-/// links. A removed file stays readable through descriptors that are already open. The test sets
-/// modification times, in seconds since 1970.
-///
-/// # Panics
-/// If a path does not lead to the kind of file that a call needs, which is a mistake in the test.
-pub struct Files {
-    /// The node with inode number `n` is at index `n - 1`.
-    nodes: Vec<Node>,
-    /// The wall clock, in seconds since 1970. Files that a test changes are changed at this time.
-    pub(super) now: i64,
-    pub(super) writing: Writing,
-    /// Whether the file system does not report which bytes are in memory.
-    pub(super) hides_residency: bool,
-}
-
-pub(super) struct Node {
-    pub(super) content: Content,
-    pub(super) modified: i64,
-    pub(super) changed: i64,
-    /// The results of the next reads.
-    reads: Script,
-    pub(super) cold: Cold,
-}
-
-pub(super) enum Content {
-    File(Vec<u8>),
-    Directory {
-        parent: Inode,
-        names: BTreeMap<OsString, Inode>,
-        /// Whether it was removed: nothing can be created in it any more.
-        removed: bool,
-    },
-    Symlink(OsString),
-    /// Can be opened, but not read at an offset.
-    Fifo,
-}
-
-impl Content {
-    pub(super) fn empty_dir(parent: Inode) -> Content {
-        Content::Directory { parent, names: BTreeMap::new(), removed: false }
-    }
-
-    fn kind(&self) -> FileKind {
-        match self {
-            Content::File(_) => FileKind::File,
-            Content::Directory { .. } => FileKind::Directory,
-            Content::Symlink(_) => FileKind::Symlink,
-            Content::Fifo => FileKind::Other,
-        }
-    }
-}
 
 /// Where a path may lead.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,17 +29,6 @@ pub(super) enum Scope {
 
 /// How a test changes the disk.
 impl Files {
-    pub(super) fn new() -> Files {
-        let mut files = Files {
-            nodes: Vec::new(),
-            now: 0,
-            hides_residency: false,
-            writing: Writing::default(),
-        };
-        files.add(Content::empty_dir(ROOT), 0);
-        files
-    }
-
     /// Creates a file, and the directories above it if they are missing. An existing file is
     /// replaced as by `rename(2)`: it can still be read through descriptors that are open.
     pub fn put_file(&mut self, path: impl AsRef<Path>, bytes: &[u8], modified: i64) {
@@ -155,17 +82,6 @@ impl Files {
         }
     }
 
-    pub(super) fn add(&mut self, content: Content, modified: i64) -> Inode {
-        self.nodes.push(Node {
-            content,
-            modified,
-            changed: self.now,
-            reads: Script::default(),
-            cold: Cold::default(),
-        });
-        self.nodes.len() as Inode
-    }
-
     fn put(&mut self, path: &Path, content: Content, modified: i64) {
         let (dir, name) = self.place(path);
         let inode = self.add(content, modified);
@@ -208,24 +124,27 @@ impl Files {
         }
     }
 
+    /// Removes everything in a directory and marks it as removed. Does nothing to other files.
+    fn empty_out(&mut self, inode: Inode) {
+        self.writing.temporary.remove(&inode);
+        if let Content::Directory { names, removed, .. } = &mut self.node_mut(inode).content {
+            *removed = true;
+            for inode in std::mem::take(names).into_values() {
+                self.empty_out(inode);
+            }
+        }
+    }
+
     pub(super) fn names_mut(&mut self, dir: Inode) -> &mut BTreeMap<OsString, Inode> {
         match &mut self.node_mut(dir).content {
             Content::Directory { names, .. } => names,
             _ => panic!("inode {dir} is not a directory"),
         }
     }
-
-    pub(super) fn node_mut(&mut self, inode: Inode) -> &mut Node {
-        &mut self.nodes[inode as usize - 1]
-    }
 }
 
 /// The implementation of the calls.
 impl Files {
-    pub(super) fn node(&self, inode: Inode) -> &Node {
-        &self.nodes[inode as usize - 1]
-    }
-
     pub(super) fn find_dir(&self, path: &Path) -> io::Result<Inode> {
         if path.as_os_str().is_empty() {
             return Err(errno(libc::ENOENT));
@@ -327,11 +246,6 @@ impl Files {
             Content::Directory { .. } => Err(errno(libc::EISDIR)),
             Content::Symlink(_) | Content::Fifo => Err(errno(libc::ESPIPE)),
         }
-    }
-
-    /// The results of the next reads of a file.
-    pub(super) fn reads(&mut self, inode: Inode) -> &mut Script {
-        &mut self.node_mut(inode).reads
     }
 
     pub(super) fn read_at(

@@ -1,33 +1,14 @@
 //! How a reactor changes the disk of a simulated machine: it creates, writes, syncs, renames and
 //! removes files.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use super::files::{Content, Files, Inode, NAME_MAX, ROOT, Scope, errno};
+use super::disk::{Content, Files, Inode, NAME_MAX, ROOT};
+use super::files::{Scope, errno};
 use super::trace::Said;
-use super::{Fd, Machine, Object, Script, Step, World};
-
-/// The limits and scripted failures of writing.
-#[derive(Default)]
-pub(super) struct Writing {
-    /// The free space in bytes, if it is limited.
-    room: Option<u64>,
-    in_memory: bool,
-    refuses_unnamed: bool,
-    /// The results of the next writes.
-    script: Script,
-    /// The results of the next syncs.
-    syncs: Script,
-    /// Files that were created and not renamed yet.
-    temporary: BTreeSet<Inode>,
-    /// The locked files, by the descriptors that hold the locks.
-    pub(super) locked: BTreeMap<Fd, Inode>,
-    /// Directories on other file systems.
-    mounted: BTreeSet<Inode>,
-}
+use super::{Fd, Machine, Object, Step, World};
 
 /// How a test controls writing, and sees the results.
 impl Files {
@@ -88,17 +69,6 @@ impl Files {
     #[must_use]
     pub fn temporary(&self) -> usize {
         self.writing.temporary.len()
-    }
-
-    /// Removes everything in a directory and marks it as removed. Does nothing to other files.
-    pub(super) fn empty_out(&mut self, inode: Inode) {
-        self.writing.temporary.remove(&inode);
-        if let Content::Directory { names, removed, .. } = &mut self.node_mut(inode).content {
-            *removed = true;
-            for inode in std::mem::take(names).into_values() {
-                self.empty_out(inode);
-            }
-        }
     }
 }
 

@@ -5,16 +5,12 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::files::{Content, Node};
+use super::disk::{Content, Files, Inode, Node};
 use super::trace::Said;
-use super::{Fd, Files, Inode, Machine, World};
+use super::{Fd, Machine, World};
 
 /// The size of a page in bytes. A page is in memory as a whole or not at all.
 const PAGE: u64 = 4096;
-
-/// The pages of a file that are not in memory.
-#[derive(Default)]
-pub(super) struct Cold(BTreeSet<u64>);
 
 /// How a test controls which bytes are in memory.
 impl Files {
@@ -35,7 +31,7 @@ impl Files {
         if self.hides_residency {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        let bytes = match self.node(inode).cold.0.range(offset / PAGE..).next() {
+        let bytes = match self.node(inode).cold.range(offset / PAGE..).next() {
             Some(page) => (page * PAGE).saturating_sub(offset),
             None => u64::MAX,
         };
@@ -50,18 +46,18 @@ impl Node {
     fn evict(&mut self, offset: u64) {
         if let Content::File(bytes) = &self.content {
             let left = (bytes.len() as u64).saturating_sub(offset);
-            self.cold.0 = if left > 0 { pages(offset, left).collect() } else { BTreeSet::new() };
+            self.cold = if left > 0 { pages(offset, left).collect() } else { BTreeSet::new() };
         }
     }
 
     /// Loads bytes into memory. Returns whether any were missing.
     fn touch(&mut self, offset: u64, bytes: usize) -> bool {
-        let before = self.cold.0.len();
+        let before = self.cold.len();
         // Most files have no cold pages.
         if before > 0 && bytes > 0 {
-            self.cold.0.retain(|page| !pages(offset, bytes as u64).contains(page));
+            self.cold.retain(|page| !pages(offset, bytes as u64).contains(page));
         }
-        self.cold.0.len() < before
+        self.cold.len() < before
     }
 }
 
@@ -126,7 +122,7 @@ impl Machine {
         offset: u64,
     ) -> io::Result<usize> {
         let fault = self.fault_in_read(buffer.len());
-        let reads = self.files.reads(inode);
+        let reads = &mut self.files.node_mut(inode).reads;
         reads.extend(fault.filter(|_| reads.is_empty()));
         self.files.read_at(inode, buffer, offset)
     }
