@@ -114,6 +114,9 @@ impl From<SendProxy> for Version {
 /// The least that --max-response-head may be, in bytes.
 const MIN_HEAD: u64 = 1 << 10;
 
+/// The options with which nothing is known of HTTP messages.
+const RELAYS: [&str; 3] = ["to", "to_file", "sni"];
+
 /// How HTTP messages are forwarded.
 #[derive(Args)]
 #[command(next_help_heading = "HTTP")]
@@ -121,32 +124,32 @@ struct Messages {
     /// Header field for requests, such as `X-Frontend: a`, which replaces the client's. Without a
     /// value, as in `Authorization:`, the field is removed. May be repeated.
     #[arg(long, value_name = "NAME:[VALUE]", value_parser = header)]
-    #[arg(conflicts_with_all = ["to", "to_file", "sni"])]
+    #[arg(conflicts_with_all = RELAYS)]
     header_up: Vec<(String, String)>,
     /// The same for responses, such as `Strict-Transport-Security: max-age=31536000`. Not applied
     /// to responses that the proxy generates itself, such as 502.
     #[arg(long, value_name = "NAME:[VALUE]", value_parser = header)]
-    #[arg(conflicts_with_all = ["to", "to_file", "sni"])]
+    #[arg(conflicts_with_all = RELAYS)]
     header_down: Vec<(String, String)>,
     /// How to handle the fields X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host of clients.
     /// The field Forwarded is passed; `--header-up Forwarded:` removes it.
-    #[arg(long, value_name = "MODE", conflicts_with_all = ["to", "to_file", "sni"])]
+    #[arg(long, value_name = "MODE", conflicts_with_all = RELAYS)]
     #[arg(value_enum, default_value_t = Mode::Replace)]
     x_forwarded: Mode,
     /// Name of a field in which the target gets the client's address, such as X-Real-IP.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["to", "to_file", "sni"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = RELAYS)]
     client_address: Option<String>,
     /// Send the name of the target as Host, instead of the client's Host.
-    #[arg(long, conflicts_with_all = ["to", "to_file", "sni"])]
+    #[arg(long, conflicts_with_all = RELAYS)]
     change_host: bool,
     /// Maximum length of a request body; longer ones get 413. By default only the target decides.
-    #[arg(long, value_name = "SIZE", conflicts_with_all = ["to", "to_file", "sni"])]
+    #[arg(long, value_name = "SIZE", conflicts_with_all = RELAYS)]
     #[arg(value_parser = common::units::size)]
     max_body: Option<u64>,
     /// Maximum length of the head of a response, which may have 256 fields. If it is longer, the
     /// client gets 502.
     #[arg(long, value_name = "SIZE", default_value = "32K")]
-    #[arg(value_parser = common::units::size, conflicts_with_all = ["to", "to_file", "sni"])]
+    #[arg(value_parser = common::units::size, conflicts_with_all = RELAYS)]
     max_response_head: u64,
 }
 
