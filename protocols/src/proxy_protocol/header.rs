@@ -114,29 +114,11 @@ impl Header {
         Tlvs::new(&self.tlvs)
     }
 
-    /// The application protocol that was negotiated with the client, such as `h2`.
-    #[must_use]
-    pub fn alpn(&self) -> Option<&[u8]> {
-        self.tlvs().find(Tlv::ALPN)
-    }
-
     /// The host name that the client requested, such as the server name of TLS. The client chooses
     /// it, so do not trust it. `None` if it is not UTF-8.
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
         self.tlvs().find_text(Tlv::AUTHORITY)
-    }
-
-    /// An id of up to 128 bytes that identifies the connection across proxies.
-    #[must_use]
-    pub fn unique_id(&self) -> Option<&[u8]> {
-        self.tlvs().find(Tlv::UNIQUE_ID)
-    }
-
-    /// The name of the client's network namespace.
-    #[must_use]
-    pub fn netns(&self) -> Option<&str> {
-        self.tlvs().find_text(Tlv::NETNS)
     }
 
     /// The client's TLS connection to the proxy.

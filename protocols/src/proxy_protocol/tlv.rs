@@ -19,7 +19,7 @@ pub struct Tlv<'a> {
 }
 
 impl Tlv<'_> {
-    /// See [`Header::alpn`](super::Header::alpn).
+    /// The application protocol that was negotiated with the client, such as `h2`.
     pub const ALPN: u8 = 0x01;
     /// See [`Header::authority`](super::Header::authority).
     pub const AUTHORITY: u8 = 0x02;
@@ -27,7 +27,7 @@ impl Tlv<'_> {
     pub const CRC32C: u8 = 0x03;
     /// Padding.
     pub const NOOP: u8 = 0x04;
-    /// See [`Header::unique_id`](super::Header::unique_id).
+    /// An id of up to 128 bytes that identifies the connection across proxies.
     pub const UNIQUE_ID: u8 = 0x05;
     /// See [`Header::ssl`](super::Header::ssl).
     pub const SSL: u8 = 0x20;
@@ -47,7 +47,7 @@ impl Tlv<'_> {
     pub const SSL_SIG_SCHEME: u8 = 0x27;
     /// Within `SSL`: the client's certificate, as DER.
     pub const SSL_CLIENT_CERT: u8 = 0x28;
-    /// See [`Header::netns`](super::Header::netns).
+    /// The name of the client's network namespace.
     pub const NETNS: u8 = 0x30;
 }
 
@@ -128,25 +128,7 @@ impl<'a> Ssl<'a> {
         self.has_certificate() && self.verify == 0
     }
 
-    /// The version of TLS, such as `TLSv1.3`.
-    #[must_use]
-    pub fn version(&self) -> Option<&'a str> {
-        self.parts().find_text(Tlv::SSL_VERSION)
-    }
-
-    /// The cipher, such as `TLS_AES_128_GCM_SHA256`.
-    #[must_use]
-    pub fn cipher(&self) -> Option<&'a str> {
-        self.parts().find_text(Tlv::SSL_CIPHER)
-    }
-
-    /// The common name in the client's certificate.
-    #[must_use]
-    pub fn common_name(&self) -> Option<&'a str> {
-        self.parts().find_text(Tlv::SSL_CN)
-    }
-
-    /// The nested TLVs, such as [`Tlv::SSL_CIPHER`].
+    /// The nested TLVs, such as [`Tlv::SSL_VERSION`].
     #[must_use]
     pub fn parts(&self) -> Tlvs<'a> {
         Tlvs::new(self.parts)

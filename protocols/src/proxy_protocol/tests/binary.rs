@@ -179,22 +179,23 @@ fn row_19_what_is_said_beyond_addresses_is_found_by_its_type() {
     .concat();
     let header = parsed(with_tlvs(&tlvs));
     assert_eq!(header.source(), v4().source());
-    assert_eq!(header.alpn(), Some(&b"h2"[..]));
+    assert_eq!(header.tlvs().find(Tlv::ALPN), Some(&b"h2"[..]));
     assert_eq!(header.authority(), Some("example.org"));
-    assert_eq!(header.unique_id(), Some(&[0xff][..]));
-    assert_eq!(header.netns(), Some("ns"));
+    assert_eq!(header.tlvs().find(Tlv::UNIQUE_ID), Some(&[0xff][..]));
+    assert_eq!(header.tlvs().find_text(Tlv::NETNS), Some("ns"));
     let kinds: Vec<u8> = header.tlvs().map(|tlv| tlv.kind).collect();
     assert_eq!(kinds, [0x04, 0x01, 0x02, 0x05, 0x30, 0x20, 0xe0]);
     let ssl = header.ssl().expect("it was said");
     assert!(ssl.is_tls() && ssl.has_certificate() && ssl.is_verified());
+    let parts = [Tlv::SSL_VERSION, Tlv::SSL_CN, Tlv::SSL_CIPHER];
     assert_eq!(
-        [ssl.version(), ssl.common_name(), ssl.cipher()],
+        parts.map(|kind| ssl.parts().find_text(kind)),
         [Some("TLSv1.3"), Some("alice"), Some("AES")]
     );
     assert_eq!(ssl.parts().find(Tlv::SSL_GROUP), None);
 
     let nothing = parsed(with_tlvs(&[]));
-    assert!(nothing.alpn().is_none() && nothing.ssl().is_none() && nothing.tlvs().next().is_none());
+    assert!(nothing.ssl().is_none() && nothing.tlvs().next().is_none());
     assert_eq!(parsed(with_tlvs(&[0x02, 0, 1, 0xff])).authority(), None);
 }
 
@@ -237,7 +238,7 @@ fn row_19_a_tlv_ends_within_its_header() {
         let bytes = with_tlvs(tlvs);
         assert_eq!(error(&bytes), (expected.to_owned(), bytes.len()), "{tlvs:x?}");
     }
-    assert_eq!(parsed(with_tlvs(&id(128))).unique_id(), Some(&[1; 128][..]));
+    assert_eq!(parsed(with_tlvs(&id(128))).tlvs().find(Tlv::UNIQUE_ID), Some(&[1; 128][..]));
 }
 
 #[test]

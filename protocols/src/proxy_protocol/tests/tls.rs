@@ -67,11 +67,13 @@ fn row_19_a_header_says_what_is_known_of_the_clients_tls() {
     for has_certificate in [false, true] {
         let header = described(None, has_certificate);
         assert!(header.source().is_some());
-        assert_eq!(header.alpn(), Some(&b"http/1.1"[..]));
+        assert_eq!(header.tlvs().find(Tlv::ALPN), Some(&b"http/1.1"[..]));
         assert_eq!(header.authority(), Some("localhost"));
         let ssl = header.ssl().expect("it was said");
-        assert_eq!((ssl.is_tls(), ssl.version()), (true, Some("TLSv1.3")));
-        assert!(ssl.cipher().is_some_and(|cipher| cipher.starts_with("TLS_")), "{ssl:?}");
+        assert!(ssl.is_tls());
+        assert_eq!(ssl.parts().find_text(Tlv::SSL_VERSION), Some("TLSv1.3"));
+        let cipher = ssl.parts().find_text(Tlv::SSL_CIPHER).expect("a cipher");
+        assert!(cipher.starts_with("TLS_"), "{cipher}");
         assert_eq!((ssl.has_certificate(), ssl.is_verified()), (has_certificate, has_certificate));
     }
 }
@@ -83,7 +85,7 @@ fn row_19_what_another_proxy_has_said_stays() {
     let header = described(Some(&named), false);
     assert_eq!(header.source(), named.source());
     assert_eq!(header.authority(), Some("example.org"));
-    assert_eq!(header.alpn(), Some(&b"http/1.1"[..]));
+    assert_eq!(header.tlvs().find(Tlv::ALPN), Some(&b"http/1.1"[..]));
 
     let version = (Tlv::SSL_VERSION, &b"TLSv1.2"[..]);
     let known = addresses.with_ssl(Ssl::CLIENT_SSL, 1, &[version]).expect("a TLV");
