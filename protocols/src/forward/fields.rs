@@ -5,8 +5,8 @@ use std::io::Write;
 use super::options::{ForwardOptions, Provenance};
 use super::rules::FieldRules;
 use super::shared::Shared;
-use crate::http::client::{Response, Trailers};
-use crate::http::{Request, Version, list, values};
+use crate::http::client::Response;
+use crate::http::{Request, Trailers, Version, list, values};
 
 /// A header field.
 type Field<'a> = (&'a str, &'a [u8]);

@@ -12,9 +12,9 @@ use super::fields;
 use super::origins::Origins;
 use super::shared::Shared;
 use crate::http::client::{
-    ClientError, Exchange, ExchangeId, Request, RequestStream, Response, Take, Trailers,
+    ClientError, Exchange, ExchangeId, Request, RequestStream, Response, Take,
 };
-use crate::http::{Answered, Deferred, Reply, ResponseStream};
+use crate::http::{Answered, Deferred, Reply, ResponseStream, Trailers};
 use crate::upstreams::UpstreamId;
 
 /// Bodies of at least this many bytes are relayed by the reactor, which splices them where it can.

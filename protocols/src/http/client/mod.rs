@@ -209,5 +209,3 @@ pub use request::Request;
 pub use response::Response;
 pub use session::ExchangeId;
 pub use stream::RequestStream;
-
-pub use super::trailers::Trailers;
