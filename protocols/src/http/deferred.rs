@@ -85,13 +85,10 @@ impl Reply<'_, '_> {
     /// # }
     /// ```
     pub fn defer<V>(self, then: impl FnOnce(Deferred, &mut Turn)) -> Answered<V> {
-        let Reply { mut to, output, mode, .. } = self;
-        // `then` may answer at once. The responses in the buffer come before that.
-        output.flush_to(&mut to);
-        let pending = to.pending(mode);
-        let deferred = Deferred { connection: to.connection(), pending: pending.clone() };
-        then(deferred, to.turn());
-        Answered::waits(Awaited::Response(pending))
+        self.wait_for(|deferred, cx| {
+            then(deferred, cx);
+            None
+        })
     }
 
     /// [Defers](Reply::defer) the response and receives the request body in the meantime, as a
@@ -155,18 +152,28 @@ impl Reply<'_, '_> {
     /// }
     /// ```
     pub fn defer_with_body<V>(
-        self,
+        mut self,
         then: impl FnOnce(Deferred, &mut Turn) -> (V, Option<ConnId>),
     ) -> Answered<V> {
-        let Reply { mut to, output, mode, .. } = self;
-        if !to.check_body_request() {
-            return Reply::new(to, output, mode).error(Status::INTERNAL_SERVER_ERROR);
+        if !self.to.check_body_request() {
+            return self.error(Status::INTERNAL_SERVER_ERROR);
         }
+        self.wait_for(|deferred, cx| Some(then(deferred, cx)))
+    }
+
+    /// Waits for the response that `then` can give with a handle. What it returns receives the
+    /// request body.
+    pub(super) fn wait_for<V>(
+        self,
+        then: impl FnOnce(Deferred, &mut Turn) -> Option<(V, Option<ConnId>)>,
+    ) -> Answered<V> {
+        let Reply { mut to, output, mode, .. } = self;
+        // `then` may answer at once. The responses in the buffer come before that.
         output.flush_to(&mut to);
         let pending = to.pending(mode);
         let deferred = Deferred { connection: to.connection(), pending: pending.clone() };
-        let (state, destination) = then(deferred, to.turn());
-        Answered::waits(Awaited::ResponseAndBody(pending, destination, state))
+        let body = then(deferred, to.turn());
+        Answered::waits(Awaited::Response(pending, body))
     }
 }
 

@@ -221,16 +221,15 @@ impl<S: Service> Http<S> {
                 self.send_continue(request);
                 session.receive_body(cx, body, &self.limits);
             }
-            Awaited::ResponseAndBody(pending, to, state) if pending.finished().is_none() => {
-                self.receive_body_of(cx, session, request, (state, to), (pending, since));
+            Awaited::Response(pending, Some(body)) if pending.finished().is_none() => {
+                self.receive_body_of(cx, session, request, body, (pending, since));
             }
             // The body is skipped if the response is complete already.
-            Awaited::Response(pending) | Awaited::ResponseAndBody(pending, ..) => {
-                let rest = Rest::Skipped(skip);
-                session.await_response(cx, (pending, since), rest, &self.limits);
-            }
-            Awaited::Postponed(pending) => {
-                let rest = Rest::Postponed { head: head.into(), left: skip };
+            Awaited::Response(pending, _) => {
+                let rest = match pending.is_postponed() {
+                    true => Rest::Postponed { head: head.into(), left: skip },
+                    false => Rest::Skipped(skip),
+                };
                 session.await_response(cx, (pending, since), rest, &self.limits);
             }
         }

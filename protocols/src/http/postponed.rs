@@ -4,7 +4,6 @@ use sluicegate_reactor::{Sent, Turn};
 
 use super::deferred::Deferred;
 use super::reply::{Answered, Reply};
-use super::response::Awaited;
 use super::status::Status;
 
 /// A handle with which to deliver a request to the service again, or to answer it: see
@@ -73,14 +72,11 @@ impl Reply<'_, '_> {
         if !self.to.check_body_request() {
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
-        let Reply { mut to, output, mode, .. } = self;
-        // `then` may answer at once. The responses in the buffer come before that.
-        output.flush_to(&mut to);
-        let pending = to.pending(mode);
-        pending.set_postponed(true);
-        let deferred = Deferred { connection: to.connection(), pending: pending.clone() };
-        then(Postponed(deferred), to.turn());
-        Answered::waits(Awaited::Postponed(pending))
+        self.wait_for(|deferred, cx| {
+            deferred.pending.set_postponed(true);
+            then(Postponed(deferred), cx);
+            None
+        })
     }
 }
 

@@ -42,16 +42,12 @@ pub(super) struct Finished {
 /// What a response waits for that was not finished in the call.
 #[derive(Debug)]
 pub(super) enum Awaited<V> {
-    /// The owner of the [`Deferred`](super::Deferred).
-    Response(Arc<PendingResponse>),
-    /// The owner of the [`Postponed`](super::Postponed): the request may be delivered to the
-    /// service again.
-    Postponed(Arc<PendingResponse>),
+    /// The owner of the [`Deferred`](super::Deferred) or the [`Postponed`](super::Postponed). With
+    /// a state, the service receives the request body in the meantime: in pieces, or relayed to
+    /// this connection.
+    Response(Arc<PendingResponse>, Option<(V, Option<ConnId>)>),
     /// The request body, for which the service has set this state aside.
     Body { mode: BodyMode, state: V, is_last: bool },
-    /// Both at once: the owner of the [`Deferred`](super::Deferred), and the request body, in
-    /// pieces or relayed to this connection.
-    ResponseAndBody(Arc<PendingResponse>, Option<ConnId>, V),
 }
 
 /// How the service receives a request body.
@@ -69,9 +65,7 @@ impl<V> Awaited<V> {
     /// The response that is finished after the call, if one is awaited.
     pub(super) fn response(&self) -> Option<&Arc<PendingResponse>> {
         match self {
-            Awaited::Response(pending)
-            | Awaited::Postponed(pending)
-            | Awaited::ResponseAndBody(pending, ..) => Some(pending),
+            Awaited::Response(pending, _) => Some(pending),
             Awaited::Body { .. } => None,
         }
     }
@@ -81,23 +75,17 @@ impl<V> Awaited<V> {
     pub(super) fn is_last(&self) -> bool {
         match self {
             Awaited::Body { is_last, .. } => *is_last,
-            Awaited::Response(pending)
-            | Awaited::Postponed(pending)
-            | Awaited::ResponseAndBody(pending, ..) => {
-                pending.mode.after_body == Persistence::Close
-            }
+            Awaited::Response(pending, _) => pending.mode.after_body == Persistence::Close,
         }
     }
 
     pub(super) fn map<W>(self, change: impl FnOnce(V) -> W) -> Awaited<W> {
         match self {
-            Awaited::Response(pending) => Awaited::Response(pending),
-            Awaited::Postponed(pending) => Awaited::Postponed(pending),
+            Awaited::Response(pending, body) => {
+                Awaited::Response(pending, body.map(|(state, to)| (change(state), to)))
+            }
             Awaited::Body { mode, state, is_last } => {
                 Awaited::Body { mode, state: change(state), is_last }
-            }
-            Awaited::ResponseAndBody(pending, to, state) => {
-                Awaited::ResponseAndBody(pending, to, change(state))
             }
         }
     }

@@ -148,7 +148,7 @@ impl Reply<'_, '_> {
         pending.start_stream(status, peer.sent() + peer.pending());
         let stream = ResponseStream { connection, pending: pending.clone(), body, persistence };
         then(stream, to.turn());
-        Answered::waits(Awaited::Response(pending))
+        Answered::waits(Awaited::Response(pending, None))
     }
 
     /// Sends an interim response before the final one, such as 103 (Early Hints). HTTP/1.0 clients
