@@ -1,6 +1,5 @@
 //! Answers GET and HEAD of directories: with a redirect, a listing or an archive.
 
-use super::accept::prefers_json;
 use super::archive::Archive;
 use super::archiver::Archives;
 use super::conditions;
@@ -9,6 +8,7 @@ use super::page::Offers;
 use super::path;
 use super::root::Files;
 use super::view::View;
+use crate::http::accept::prefers_json;
 use crate::http::{Answered, Method, Reply, Request, Status, values};
 
 impl Files {

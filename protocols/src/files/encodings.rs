@@ -1,7 +1,7 @@
 //! Content codings of precompressed files, and which of them a client accepts (RFC 9110, sections
 //! 8.4.1 and 12.5.3).
 
-use super::accept;
+use crate::http::accept;
 
 /// A coding in which a file may lie beside the original, the most preferred first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

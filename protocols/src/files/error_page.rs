@@ -1,7 +1,7 @@
 //! Error responses: an HTML page for browsers, a line of text for other clients.
 
-use super::accept::accepts_html;
 use super::html::{push_head, push_text};
+use crate::http::accept::accepts_html;
 use crate::http::{Answered, Reply, Request, Status};
 
 /// The header fields of the page. Its policy allows [`STYLE`], by its hash, and nothing else.

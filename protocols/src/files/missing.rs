@@ -1,10 +1,10 @@
 //! Answers requests for what does not exist.
 
-use super::accept::accepts_html;
 use super::download::Found;
 use super::error_page;
 use super::path;
 use super::root::Files;
+use crate::http::accept::accepts_html;
 use crate::http::{Answered, Reply, Request, Status};
 
 impl Files {

@@ -212,7 +212,6 @@
 //! [`outbound`](sluicegate_reactor::outbound)): a small file is cached once its contents are in
 //! memory.
 
-mod accept;
 mod archive;
 mod archiver;
 mod background;

@@ -139,10 +139,11 @@
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
 //! | `sink`, [`multipart`], `chunks`, `trailers`, `unsaved` | bodies being received |
 //! | `framed`, `framing`, `scan`, `target`, `writer` | the parts of messages |
-//! | `metrics`, `request`, `record`, `fault`, `status`, `limits`, `date`, `grammar`, `credentials`, `percent` | data |
+//! | `metrics`, `request`, `record`, `fault`, `status`, `limits`, `date`, `grammar`, `credentials`, `percent`, `accept` | data |
 //!
 //! [`client`] is independent of the first five lines, and uses the last three.
 
+pub(crate) mod accept;
 mod adapter;
 mod body;
 mod chunks;

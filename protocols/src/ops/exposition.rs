@@ -6,6 +6,8 @@ use std::fmt::{Display, Write};
 
 use sluicegate_reactor::Histogram;
 
+use crate::http::accept::is_named;
+
 /// A format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -14,15 +16,13 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The format for a request with this `Accept`. A client that can read OpenMetrics names it.
-    pub(super) fn accepted(accept: Option<&[u8]>) -> Format {
-        let text = String::from_utf8_lossy(accept.unwrap_or_default()).to_ascii_lowercase();
-        let mut types = text.split(',').map(|range| range.split(';').map(str::trim));
-        let names_it = types.any(|mut range| {
-            range.next() == Some("application/openmetrics-text")
-                && range.all(|parameter| parameter.trim_end_matches(['0', '.']) != "q=")
-        });
-        if names_it { Format::OpenMetrics } else { Format::Text }
+    /// The format for a request with these `Accept` fields. A client that can read OpenMetrics names
+    /// it.
+    pub(super) fn accepted<'a>(accept: impl Iterator<Item = &'a [u8]>) -> Format {
+        match is_named("application/openmetrics-text", accept) {
+            true => Format::OpenMetrics,
+            false => Format::Text,
+        }
     }
 
     pub(super) const fn content_type(self) -> &'static str {
@@ -208,9 +208,9 @@ mod tests {
     #[test]
     fn openmetrics_is_for_clients_that_accept_it() {
         let accepts = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
-        assert_eq!(Format::accepted(Some(accepts.as_bytes())), Format::OpenMetrics);
-        for accept in [None, Some("*/*"), Some("text/plain")] {
-            assert_eq!(Format::accepted(accept.map(str::as_bytes)), Format::Text);
+        assert_eq!(Format::accepted([accepts.as_bytes()].into_iter()), Format::OpenMetrics);
+        for accept in ["", "*/*", "text/plain"] {
+            assert_eq!(Format::accepted([accept.as_bytes()].into_iter()), Format::Text);
         }
     }
 }

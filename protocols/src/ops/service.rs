@@ -15,6 +15,7 @@ use super::readiness::Phase;
 use super::sample::{Sample, ThreadSample};
 use crate::http::{
     Answered, Deferred, Http, HttpMetrics, Method, Reply, Request, ResponseStream, Service, Status,
+    values,
 };
 use crate::upstreams::Inspect;
 
@@ -238,7 +239,7 @@ impl Service for StatusService {
             "/livez" => page::unstored(reply).header("Content-Type", page::TEXT).send("alive\n"),
             "/readyz" => self.readiness(request, reply),
             "/metrics" => {
-                let format = Format::accepted(request.header("Accept"));
+                let format = Format::accepted(values(request.headers(), "Accept"));
                 reply.defer(|to, cx| self.gather(cx, Purpose::Metrics(format, to)))
             }
             "/status.json" => reply.defer(|to, cx| self.gather(cx, Purpose::Json(to))),

@@ -1,10 +1,10 @@
 //! Content negotiation (RFC 9110, section 12).
 
-use crate::http::{Request, values};
+use super::{Request, values};
 
 /// The members of lists such as `Accept`, with their qualities in thousandths. Malformed members
 /// are ignored.
-pub(super) fn members<'a>(
+pub(crate) fn members<'a>(
     lists: impl Iterator<Item = &'a [u8]>,
 ) -> impl Iterator<Item = (&'a str, u16)> {
     let lists = lists.filter_map(|list| str::from_utf8(list).ok());
@@ -12,14 +12,18 @@ pub(super) fn members<'a>(
 }
 
 /// Whether a client names HTML among what it accepts, as browsers do when they show a page.
-pub(super) fn accepts_html(request: &Request<'_>) -> bool {
-    media_ranges(values(request.headers(), "Accept"))
-        .any(|(name, quality)| quality > 0 && name.eq_ignore_ascii_case("text/html"))
+pub(crate) fn accepts_html(request: &Request<'_>) -> bool {
+    is_named("text/html", values(request.headers(), "Accept"))
+}
+
+/// Whether these `Accept` fields name a type.
+pub(crate) fn is_named<'a>(media_type: &str, accept: impl Iterator<Item = &'a [u8]>) -> bool {
+    media_ranges(accept).any(|(name, quality)| quality > 0 && name.eq_ignore_ascii_case(media_type))
 }
 
 /// Whether a client with these `Accept` fields prefers JSON to HTML. At equal quality it gets HTML,
 /// unless it names JSON more specifically.
-pub(super) fn prefers_json<'a>(accept: impl Iterator<Item = &'a [u8]>) -> bool {
+pub(crate) fn prefers_json<'a>(accept: impl Iterator<Item = &'a [u8]>) -> bool {
     // Quality and specificity.
     let (mut html, mut json) = ((0, 0), (0, 0));
     for (name, quality) in media_ranges(accept) {
