@@ -135,7 +135,7 @@
 //! | `exchange`, `delivery` | one request and its response, and its body on the way to the service |
 //! | `server`, `session` | the state of the handler and of a connection |
 //! | `service`, `middleware`, `body`, `form`, `in_flight` | the application, request bodies, responses to log |
-//! | `reply`, `deferred`, `postponed`, `stream`, `save`, `upgrade` | building responses |
+//! | `reply`, `deferred`, `postponed`, `stream`, `read`, `upgrade` | building responses |
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
 //! | `sink`, [`multipart`], `chunks`, `trailers`, `unsaved` | bodies being received |
 //! | `framed`, `framing`, `scan`, `target`, `writer` | the parts of messages |
@@ -168,11 +168,11 @@ pub mod multipart;
 mod output;
 pub(crate) mod percent;
 mod postponed;
+mod read;
 mod record;
 mod reply;
 mod request;
 mod response;
-mod save;
 mod scan;
 mod server;
 mod service;

@@ -178,7 +178,6 @@ impl Reply<'_, '_> {
     /// check for this: see [`Request::is_cross_origin`](super::Request::is_cross_origin).
     ///
     /// ```
-    ///
     /// use sluicegate_protocols::http::multipart::{FormLimits, FormPart};
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service, Status};
     /// use sluicegate_reactor::fs::{CreateOptions, Dir, NewFile};
