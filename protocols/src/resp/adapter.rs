@@ -92,39 +92,23 @@ impl<H: CommandHandler> Commands<H> {
 /// The state of a connection: the handler's session, and the command that is incomplete.
 #[derive(Debug)]
 pub struct CommandSession<S> {
-    state: State,
+    /// The command whose arguments are collected.
+    partial: Option<Box<Partial>>,
+    /// How many bytes of an inline command were searched.
+    scanned: u32,
+    /// Whether the connection's own deadline is the time that the command has.
+    is_timed: bool,
     own: S,
 }
 
 impl<S> CommandSession<S> {
     /// Creates the session of a connection whose input starts with a command.
     pub fn new(own: S) -> CommandSession<S> {
-        CommandSession { state: State::START, own }
+        CommandSession { partial: None, scanned: 0, is_timed: false, own }
     }
 }
 
 const _: () = assert!(size_of::<CommandSession<()>>() <= 16);
-
-/// The kind of input that comes next.
-#[derive(Debug)]
-enum State {
-    /// A command. `scanned` bytes of an inline one were searched.
-    Start { scanned: u32, timed: bool },
-    /// The rest of a command.
-    Partial(Box<Partial>),
-}
-
-impl State {
-    const START: State = State::Start { scanned: 0, timed: false };
-
-    /// Whether the connection's own deadline is the time that the command has.
-    fn timed(&mut self) -> &mut bool {
-        match self {
-            State::Start { timed, .. } => timed,
-            State::Partial(partial) => &mut partial.timed,
-        }
-    }
-}
 
 /// A command that is incomplete.
 #[derive(Debug)]
@@ -132,7 +116,6 @@ struct Partial {
     /// The arguments that have arrived.
     kept: Kept,
     ahead: Ahead,
-    timed: bool,
 }
 
 impl<H: CommandHandler> Handler for Commands<H> {
@@ -178,7 +161,7 @@ impl<H: CommandHandler> Handler for Commands<H> {
     }
 
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let is_clean = matches!(session.state, State::Start { .. }) && cx.unread() == 0;
+        let is_clean = session.partial.is_none() && cx.unread() == 0;
         let eof = if is_clean { CommandEof::Clean } else { CommandEof::InCommand };
         self.handler.on_eof(cx, &mut session.own, eof);
     }
@@ -188,9 +171,9 @@ impl<H: CommandHandler> Handler for Commands<H> {
     }
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
-        if which == Timeout::Own && mem::take(session.state.timed()) && !cx.wants_input() {
+        if which == Timeout::Own && mem::take(&mut session.is_timed) && !cx.wants_input() {
             // The connection did not read, so the client could not go on.
-            return self.wait(cx, &mut session.state);
+            return self.wait(cx, session);
         }
         self.handler.on_timeout(cx, &mut session.own, which);
     }
@@ -215,13 +198,13 @@ impl<H: CommandHandler> Commands<H> {
         session: &mut CommandSession<H::Session>,
         input: &mut Input<'_>,
     ) -> Result<ControlFlow<()>, RespError> {
-        match &session.state {
-            State::Partial(_) => self.continue_partial(cx, session, input),
-            State::Start { .. } => match input.first() {
-                None => Ok(ControlFlow::Break(())),
-                Some(b'*') => self.start(cx, session, input),
-                Some(_) => self.inline(cx, session, input),
-            },
+        if session.partial.is_some() {
+            return self.continue_partial(cx, session, input);
+        }
+        match input.first() {
+            None => Ok(ControlFlow::Break(())),
+            Some(b'*') => self.start(cx, session, input),
+            Some(_) => self.inline(cx, session, input),
         }
     }
 
@@ -235,26 +218,25 @@ impl<H: CommandHandler> Commands<H> {
     ) -> Result<ControlFlow<()>, RespError> {
         let bytes = input.bytes();
         let Some((arguments, start)) = parse::count(bytes, self.limits.arguments)? else {
-            self.wait(cx, &mut session.state);
+            self.wait(cx, session);
             return Ok(ControlFlow::Break(()));
         };
         let mut ahead = Ahead { arguments, bytes: self.limits.bytes };
         self.places.clear();
         let end = parse::arguments(bytes, start, &mut ahead, &mut self.places)?;
         if ahead.arguments > 0 {
-            self.wait(cx, &mut session.state);
+            self.wait(cx, session);
             let mut kept = Kept::default();
             for index in 0..self.places.len() {
                 let command = Command::new(bytes, &self.places, &[]);
                 kept.push(command.get(index).unwrap_or_default());
             }
             input.consume(end);
-            let timed = *session.state.timed();
-            session.state = State::Partial(Box::new(Partial { kept, ahead, timed }));
+            session.partial = Some(Box::new(Partial { kept, ahead }));
             return Ok(ControlFlow::Continue(()));
         }
         input.consume(end);
-        self.stop_waiting(cx, &mut session.state);
+        Self::stop_waiting(cx, session);
         if !self.places.is_empty() {
             let command = Command::new(bytes, &self.places, &[]);
             self.handler.on_command(cx, &mut session.own, command);
@@ -269,7 +251,7 @@ impl<H: CommandHandler> Commands<H> {
         session: &mut CommandSession<H::Session>,
         input: &mut Input<'_>,
     ) -> Result<ControlFlow<()>, RespError> {
-        let State::Partial(partial) = &mut session.state else { return Ok(ControlFlow::Break(())) };
+        let Some(partial) = &mut session.partial else { return Ok(ControlFlow::Break(())) };
         while partial.ahead.arguments > 0 {
             match parse::argument(input, &mut partial.ahead)? {
                 Argument::Whole { start, end } => {
@@ -295,7 +277,7 @@ impl<H: CommandHandler> Commands<H> {
         session: &mut CommandSession<H::Session>,
         bytes: Payload<'_>,
     ) -> Result<(), RespError> {
-        let State::Partial(partial) = &mut session.state else { return Ok(()) };
+        let Some(partial) = &mut session.partial else { return Ok(()) };
         if !bytes.ends_with(CRLF) {
             return Err(RespError::Unterminated);
         }
@@ -312,8 +294,8 @@ impl<H: CommandHandler> Commands<H> {
 
     /// Delivers a command whose arguments are all kept.
     fn deliver_partial(&mut self, cx: &mut Context<'_>, session: &mut CommandSession<H::Session>) {
-        self.stop_waiting(cx, &mut session.state);
-        if let State::Partial(partial) = mem::replace(&mut session.state, State::START) {
+        Self::stop_waiting(cx, session);
+        if let Some(partial) = session.partial.take() {
             self.handler.on_command(cx, &mut session.own, partial.kept.command());
         }
     }
@@ -325,21 +307,18 @@ impl<H: CommandHandler> Commands<H> {
         session: &mut CommandSession<H::Session>,
         input: &mut Input<'_>,
     ) -> Result<ControlFlow<()>, RespError> {
-        let State::Start { scanned, .. } = &mut session.state else {
-            return Ok(ControlFlow::Break(()));
-        };
-        let (bytes, mut searched) = (input.bytes(), *scanned as usize);
+        let (bytes, mut searched) = (input.bytes(), session.scanned as usize);
         match self.splitter.split(bytes, &mut searched) {
             Split::TooLong => Err(RespError::InlineTooLong),
             Split::Incomplete => {
-                *scanned = searched as u32;
-                self.wait(cx, &mut session.state);
+                session.scanned = searched as u32;
+                self.wait(cx, session);
                 Ok(ControlFlow::Break(()))
             }
             Split::Line { len, end } => {
-                *scanned = 0;
+                session.scanned = 0;
                 input.consume(end);
-                self.stop_waiting(cx, &mut session.state);
+                Self::stop_waiting(cx, session);
                 self.inline.clear();
                 parse::inline(&bytes[..len], &mut self.inline)?;
                 if !self.inline.places.is_empty() {
@@ -352,17 +331,17 @@ impl<H: CommandHandler> Commands<H> {
 
     /// Starts the time that an incomplete command has, unless it is running. A deadline that the
     /// command handler has set is left alone, so that no client can postpone it.
-    fn wait(&self, cx: &mut Context<'_>, state: &mut State) {
+    fn wait(&self, cx: &mut Context<'_>, session: &mut CommandSession<H::Session>) {
         if self.limits.time.is_some() && !cx.has_deadline() {
-            *state.timed() = true;
+            session.is_timed = true;
             cx.set_deadline(self.limits.time);
         }
     }
 
     /// Ends that time, as the command is complete.
     #[inline]
-    fn stop_waiting(&self, cx: &mut Context<'_>, state: &mut State) {
-        if mem::take(state.timed()) {
+    fn stop_waiting(cx: &mut Context<'_>, session: &mut CommandSession<H::Session>) {
+        if mem::take(&mut session.is_timed) {
             cx.set_deadline(None);
         }
     }
