@@ -125,7 +125,7 @@ impl<S: Service> Http<S> {
 
     /// Tells the service that the body is complete that it receives while the response is deferred.
     pub(super) fn end_body(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
-        let Some(mut body) = session.finish_body_of(cx, &self.limits) else { return };
+        let Some(mut body) = session.finish_body_meanwhile(cx, &self.limits) else { return };
         self.deliver_trailers(cx, &mut body);
         let (connection, (_, state)) = (cx.id(), body.into_parts());
         self.service.on_body_end(cx, connection, state);

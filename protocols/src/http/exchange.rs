@@ -222,7 +222,7 @@ impl<S: Service> Http<S> {
                 session.receive_body(cx, body, &self.limits);
             }
             Awaited::Response(pending, Some(body)) if pending.finished().is_none() => {
-                self.receive_body_of(cx, session, request, body, (pending, since));
+                self.receive_body_meanwhile(cx, session, request, body, (pending, since));
             }
             // The body is skipped if the response is complete already.
             Awaited::Response(pending, _) => {
@@ -237,7 +237,7 @@ impl<S: Service> Http<S> {
     }
 
     /// Starts to receive a body while its response is deferred.
-    fn receive_body_of(
+    fn receive_body_meanwhile(
         &mut self,
         cx: &mut Context<'_>,
         session: &mut HttpSession<S::State>,

@@ -271,7 +271,7 @@ impl<V> HttpSession<V> {
 
     /// Takes out the request body that was received while its response is deferred. From now on the
     /// deadline is that of the response.
-    pub(super) fn finish_body_of(
+    pub(super) fn finish_body_meanwhile(
         &mut self,
         cx: &mut Context<'_>,
         limits: &HttpLimits,
