@@ -29,8 +29,8 @@ pub struct RequestStream {
 /// The state that a connection shares with the stream of its request.
 #[derive(Debug)]
 pub(super) struct StreamState {
-    body: FramedBody,
-    is_open: Cell<bool>,
+    /// The body that the stream starts with; `None` once it has been created.
+    unopened: Cell<Option<FramedBody>>,
     is_finished: Cell<bool>,
     /// Whether the exchange waits for room.
     is_full: Cell<bool>,
@@ -39,9 +39,9 @@ pub(super) struct StreamState {
 impl StreamState {
     /// For a body of this length, or a chunked one.
     pub(super) fn new(length: Option<u64>, has_trailers: bool) -> Rc<StreamState> {
+        let body = length.map_or(FramedBody::Chunked { has_trailers }, FramedBody::Sized);
         Rc::new(StreamState {
-            body: length.map_or(FramedBody::Chunked { has_trailers }, FramedBody::Sized),
-            is_open: Cell::new(false),
+            unopened: Cell::new(Some(body)),
             is_finished: Cell::new(false),
             is_full: Cell::new(false),
         })
@@ -54,11 +54,8 @@ impl StreamState {
         connection: ConnId,
         high: usize,
     ) -> Option<RequestStream> {
-        if self.is_open.replace(true) {
-            return None;
-        }
-        let (state, body) = (self.clone(), self.body);
-        Some(RequestStream { connection, state, body, high: high as u64 })
+        let body = self.unopened.take()?;
+        Some(RequestStream { connection, state: self.clone(), body, high: high as u64 })
     }
 
     /// Whether the body is complete.
@@ -68,7 +65,8 @@ impl StreamState {
 
     /// Whether the stream was dropped, so that the body will never be complete.
     pub(super) fn is_abandoned(self: &Rc<StreamState>) -> bool {
-        self.is_open.get() && Rc::strong_count(self) == 1 && !self.is_finished()
+        let is_open = self.unopened.get().is_none();
+        is_open && Rc::strong_count(self) == 1 && !self.is_finished()
     }
 
     /// Whether the exchange waits for room; it is notified now.
