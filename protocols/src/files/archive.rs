@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use sluicegate_reactor::fs::{Dir, FileKind, ReadDir, Region, is_temporary};
+use sluicegate_reactor::fs::{Dir, FileKind, ReadDir, Region};
 
 use super::lister::status_of;
+use super::path::is_served;
 use super::tar::{self, Kind};
 use crate::http::Status;
 
@@ -65,9 +66,8 @@ impl Archive {
             return Ok(Step::Nothing);
         };
         let name = entry.name.into_vec();
-        let is_hidden =
-            name.starts_with(b".") && (!self.hidden || is_temporary(OsStr::from_bytes(&name)));
-        if is_hidden || matches!(entry.kind, Some(FileKind::Symlink | FileKind::Other)) {
+        let is_wrong_kind = matches!(entry.kind, Some(FileKind::Symlink | FileKind::Other));
+        if is_wrong_kind || !is_served(&name, self.hidden) {
             return Ok(Step::Nothing);
         }
         self.path.extend_from_slice(&name);

@@ -6,8 +6,9 @@ use std::io;
 use std::iter::Peekable;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use sluicegate_reactor::fs::{Dir, Entry, FileKind, ReadDir, is_temporary};
+use sluicegate_reactor::fs::{Dir, Entry, FileKind, ReadDir};
 
+use super::path::is_served;
 use super::row::{Ranked, Row};
 use super::view::{Column, View};
 
@@ -134,7 +135,7 @@ impl Scan {
     /// Inserts an entry in the order, if it can be requested.
     fn note(&mut self, entry: Entry) {
         let name = entry.name.into_vec();
-        if name.starts_with(b".") && (!self.hidden || is_temporary(OsStr::from_bytes(&name))) {
+        if !is_served(&name, self.hidden) {
             return;
         }
         let order = self.view.order;

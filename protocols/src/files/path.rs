@@ -115,9 +115,13 @@ fn remove_prefix(prefix: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
 fn are_names_served(path: &[u8], hidden: bool, at_site_root: bool) -> bool {
     path.split(|byte| *byte == b'/').enumerate().all(|(depth, name)| match name {
         b".well-known" if depth == 0 && at_site_root => true,
-        [b'.', ..] => hidden && !is_temporary(OsStr::from_bytes(name)),
-        _ => true,
+        name => is_served(name, hidden),
     })
+}
+
+/// Whether a file with this name is served.
+pub(super) fn is_served(name: &[u8], hidden: bool) -> bool {
+    !name.starts_with(b".") || hidden && !is_temporary(OsStr::from_bytes(name))
 }
 
 /// The name under which a file that a client calls `name` is saved: the part after the last slash
