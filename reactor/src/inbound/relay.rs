@@ -188,7 +188,11 @@ fn pass_end(core: &mut Core, index: u32, to: u32) {
     let is_part = left(core, index).is_some();
     stop_relaying(core, index);
     if is_part || is_cut {
-        // `on_eof` of the source comes next, again if it was called before.
+        // `on_eof` of the source comes next, again if it was called before. It may close the source
+        // in order, which would make the other direction of a pair look complete.
+        if !is_part && source(core, index).is_some_and(|feeder| feeder.index == to) {
+            core[index].flags.clear(Flags::OWES_EOF);
+        }
         core.fail(to, Reason::RelayLost);
     } else {
         core[index].flags.clear(Flags::OWES_EOF);

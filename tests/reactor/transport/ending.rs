@@ -101,6 +101,9 @@ fn a_relay_of_a_cut_stream_resets_its_destination() {
         }
         h.finish(from);
         assert_eq!(h.state(to), if cut { State::Reset } else { State::Shut });
+        // What `to` would still have sent is missing from this stream, so that must not end either.
+        assert_eq!(h.state(from), if cut { State::Reset } else { State::Open });
+        assert!(!sent(&mut h, from).contains(&"e ".to_owned()));
     }
 }
 
