@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Client as FarEnd, Harness, Remote, State};
+use sluicegate_reactor::testing::{Client as FarEnd, Harness, Records, Remote, State};
 use sluicegate_reactor::{Address, Listen, Target};
 
 use super::checks::every_second;
@@ -93,6 +93,20 @@ fn a_request_that_cannot_be_sent_goes_to_the_next_origin() {
         assert_eq!(request.ends_with("\r\n\r\nbody"), method == "POST", "{request}");
         world.h.feed(far, HELLO);
         assert_eq!((number, world.status(client)), (3, "200".to_owned()), "{method}");
+    }
+}
+
+#[test]
+fn a_request_goes_to_the_next_origin_if_the_first_closes_in_the_handshake() {
+    for method in ["GET", "POST"] {
+        let mut options = ForwardOptions::default();
+        options.client.connect.transport = Some(Records::factory());
+        let mut world = World::with(2, &[1, 2], &options);
+        let client = world.ask(format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n"));
+        let (first, far) = world.accept();
+        world.h.finish(far);
+        let (second, _) = world.accept();
+        assert_eq!((first, second, &*world.status(client)), (1, 2, ""), "{method}");
     }
 }
 

@@ -142,11 +142,11 @@ impl<E: Exchange> Handler for Connections<E> {
         self.shared.note_closed(id, session.is_established, why);
         let mut failed = None;
         if let Some(running) = session.running.take() {
-            let is_unanswered = running.is_unanswered(cx.peer(id).received());
+            let received = session.is_established.then(|| cx.peer(id).received());
             let cause = session.failure.take();
             let transport = cx.transport_error(id).map(|error| error.to_string());
             let cause = cause.or(transport.map(Cause::Transport));
-            let cause = cause.unwrap_or_else(|| cause_of(why, is_unanswered, &running));
+            let cause = cause.unwrap_or_else(|| cause_of(why, received, &running));
             failed = if matches!(cause, Cause::Closed) && running.may_repeat() {
                 self.shared.connect(cx, running).err().map(|running| (running, Cause::Stopped))
             } else {
@@ -194,10 +194,13 @@ impl<E: Exchange> Receive<Refused<E>, Session<E>> for Connections<E> {
     }
 }
 
-/// Why an exchange fails whose connection ended for this reason.
-fn cause_of<E: Exchange>(why: Reason, is_unanswered: bool, running: &Running<E>) -> Cause {
+/// Why an exchange fails whose connection ended for this reason. `received` is how many bytes the
+/// connection had received, if it was established.
+fn cause_of<E: Exchange>(why: Reason, received: Option<u64>, running: &Running<E>) -> Cause {
     match why {
         Reason::Unconnected(kind) => Cause::Unconnected(kind),
+        // In the handshake: nothing of the request was sent.
+        Reason::Reset if received.is_none() => Cause::Unconnected(ErrorKind::ConnectionReset),
         // A deadline of an open connection sets a failure, so this was that of the handshake.
         Reason::TimedOut => Cause::Unconnected(ErrorKind::TimedOut),
         Reason::Stopped => Cause::Stopped,
@@ -205,7 +208,9 @@ fn cause_of<E: Exchange>(why: Reason, is_unanswered: bool, running: &Running<E>)
         Reason::Panicked => Cause::Panicked,
         Reason::Aborted if running.is_streaming() => Cause::UnfinishedRequest,
         Reason::Failed | Reason::Truncated => Cause::Failed,
-        Reason::Reset if is_unanswered => Cause::Closed,
+        Reason::Reset if received.is_some_and(|count| running.is_unanswered(count)) => {
+            Cause::Closed
+        }
         _ => Cause::Truncated,
     }
 }

@@ -143,8 +143,8 @@
 //! ```
 //!
 //! If the handshake fails, so does the exchange: with [`Cause::Transport`] if one side refuses the
-//! other, with [`Cause::Closed`] if the origin just closes the connection, and with
-//! [`Cause::Unconnected`] if it takes too long.
+//! other, and with [`Cause::Unconnected`] if the origin just closes the connection, or if it takes
+//! too long.
 //!
 //! # What a client does
 //!

@@ -50,3 +50,14 @@ fn a_handshake_that_takes_too_long_is_no_connection() {
     assert_eq!(world.told(), ["failed cannot connect: timed out"]);
     assert_ne!(world.h.state(far), State::Open);
 }
+
+#[test]
+fn a_connection_that_ends_in_the_handshake_is_none() {
+    for end in [Harness::finish, Harness::reset] {
+        let mut world = through(Records::factory());
+        world.get(WHOLE);
+        let far = world.accept();
+        end(&mut world.h, far);
+        assert_eq!(world.told(), ["failed cannot connect: connection reset"]);
+    }
+}
