@@ -75,11 +75,13 @@
 //! }
 //! ```
 //!
-//! If the handshake fails, [`on_close`](sluicegate_reactor::Handler::on_close) gets
+//! If one side refuses the other in the handshake,
+//! [`on_close`](sluicegate_reactor::Handler::on_close) gets
 //! [`Reason::Transport`](sluicegate_reactor::Reason::Transport), and
 //! [`Turn::transport_error`](sluicegate_reactor::Turn::transport_error) returns the cause, such as
-//! `TLS handshake: invalid peer certificate: UnknownIssuer`. A server logs failed handshakes at
-//! level `debug`; its handler is not called for them.
+//! `TLS handshake: invalid peer certificate: UnknownIssuer`. If the peer just ends the connection,
+//! `on_close` gets `Reset`, and if the handshake takes too long, `TimedOut`. A server logs failed
+//! handshakes at level `debug`; its handler is not called for them.
 //!
 //! # Proxies
 //!
