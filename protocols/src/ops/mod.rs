@@ -8,7 +8,7 @@
 //! | `/readyz` | 200 or 503 according to [`Readiness`], and 503 once the server [will stop](sluicegate_reactor::Turn::will_stop); `?verbose` adds the result of each check |
 //! | `/metrics` | metrics in the Prometheus text format 0.0.4, or as OpenMetrics if `Accept` requests it |
 //! | `/status.json` | the same figures as JSON |
-//! | `/events` | the same JSON as server-sent events, once per second |
+//! | `/events` | the same JSON as server-sent events, once per second; a client that reads slowly misses some |
 //!
 //! Every thread of the server serves the listener, on the same reactor as all other connections. A
 //! thread that gets a request for metrics collects those of the other threads with messages, and

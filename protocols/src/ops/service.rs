@@ -40,6 +40,19 @@ enum Purpose {
     Event,
 }
 
+/// A client that watches `/events`.
+struct Watcher {
+    stream: ResponseStream,
+    /// Whether it has room for another sample. A large one does not fit into its queue at once.
+    has_room: bool,
+}
+
+impl Watcher {
+    fn is_on(&self, connection: ConnId) -> bool {
+        self.stream.connection() == connection
+    }
+}
+
 /// A second has passed.
 #[derive(Clone)]
 pub(super) struct Tick;
@@ -58,7 +71,7 @@ pub struct StatusService {
     gatherings: Vec<Gathering<Purpose>>,
     /// The number of the last question.
     pub(super) number: u64,
-    watchers: Vec<ResponseStream>,
+    watchers: Vec<Watcher>,
     /// Set while there are watchers.
     ticking: Option<TimerId>,
 }
@@ -147,20 +160,16 @@ impl StatusService {
             }
             Purpose::Event => {
                 let event = Bytes::from(format!("data: {}\n\n", json(&sample)));
-                self.watchers.retain_mut(|stream| {
-                    let keeps_up = stream.send(cx, &event) == Sent::Accepted;
-                    if !keeps_up {
-                        cx.peer(stream.connection()).abort();
-                    }
-                    keeps_up
-                });
-                self.rest(cx);
+                // A slow one misses samples. `Limits::write_stall` ends one that does not read.
+                for watcher in self.watchers.iter_mut().filter(|watcher| watcher.has_room) {
+                    watcher.has_room = watcher.stream.send(cx, &event) == Sent::Accepted;
+                }
             }
         }
     }
 
     fn watch(&mut self, cx: &mut Turn, stream: ResponseStream) {
-        self.watchers.push(stream);
+        self.watchers.push(Watcher { stream, has_room: true });
         if self.ticking.is_none() {
             self.ticking = Some(cx.every(EVERY, self.handler, Tick));
         }
@@ -177,8 +186,8 @@ impl StatusService {
     /// Ends the response to a client that watches. If it were only dropped, the connection would
     /// stay until the response timeout.
     fn dismiss(&mut self, cx: &mut Turn, connection: ConnId) {
-        let at = self.watchers.iter().position(|stream| stream.connection() == connection);
-        at.map(|at| self.watchers.swap_remove(at).finish(cx));
+        let at = self.watchers.iter().position(|watcher| watcher.is_on(connection));
+        at.map(|at| self.watchers.swap_remove(at).stream.finish(cx));
         self.rest(cx);
     }
 
@@ -257,12 +266,17 @@ impl Service for StatusService {
         }
     }
 
+    fn on_room(&mut self, _: &mut Turn, connection: ConnId) {
+        let watcher = self.watchers.iter_mut().find(|watcher| watcher.is_on(connection));
+        watcher.into_iter().for_each(|watcher| watcher.has_room = true);
+    }
+
     fn on_client_end(&mut self, cx: &mut Turn, connection: ConnId) {
         self.dismiss(cx, connection);
     }
 
     fn on_gone(&mut self, cx: &mut Turn, connection: ConnId) {
-        self.watchers.retain(|stream| stream.connection() != connection);
+        self.watchers.retain(|watcher| !watcher.is_on(connection));
         self.rest(cx);
     }
 
@@ -302,7 +316,8 @@ impl Receive<Late> for StatusService {
 impl Receive<Tick> for StatusService {
     fn on_message(&mut self, cx: &mut Sessions<'_>, _: Tick) {
         let is_event = |gathering: &Gathering<_>| matches!(gathering.purpose, Purpose::Event);
-        if !self.gatherings.iter().any(is_event) {
+        let is_wanted = self.watchers.iter().any(|watcher| watcher.has_room);
+        if is_wanted && !self.gatherings.iter().any(is_event) {
             self.gather(cx, Purpose::Event);
         }
     }

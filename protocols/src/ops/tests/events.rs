@@ -74,6 +74,27 @@ fn a_watcher_that_does_not_read_is_cut_off() {
 }
 
 #[test]
+fn a_sample_that_does_not_fit_into_a_queue_reaches_a_watcher_that_reads() {
+    let mut world = World::new();
+    // As large as that of a server with many threads or upstreams.
+    world.readiness.check("large").fail(".".repeat(200 << 10));
+    let watcher = world.h.open();
+    world.h.set_room(watcher, 10 << 10);
+    world.h.feed(watcher, EVENTS);
+    // Its reading of the first sample takes a while.
+    world.h.advance(3 * OVER_A_SECOND);
+    let mut samples = 0;
+    for _ in 0..3 {
+        let pieces = std::iter::repeat_with(|| world.text(watcher));
+        let pieces = pieces.take_while(|piece| !piece.is_empty());
+        samples += pieces.collect::<String>().matches("data: {").count();
+        world.h.advance(OVER_A_SECOND);
+    }
+    assert_eq!(samples, 3, "it has missed those for which it had no room");
+    assert_eq!(world.h.state(watcher), State::Open);
+}
+
+#[test]
 fn the_number_of_watchers_is_limited() {
     let mut world = World::new();
     let responses: Vec<_> = (0..33).map(|_| world.ask(EVENTS)).collect();
