@@ -1,5 +1,7 @@
 //! The last two samples of a server, and what has changed between them.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 /// What tells the parts of a list apart. A thread that was down has no earlier figures.
@@ -41,10 +43,12 @@ impl Part {
     /// The parts in a list, each with the one of the same identity in the sample before.
     pub(crate) fn list(&self, name: &str) -> Vec<Part> {
         let items = |sample: &Value| sample[name].as_array().cloned().unwrap_or_default();
-        let before = items(&self.before);
+        let identity = |item: &Value| IDENTITY.map(|key| item[key].to_string());
+        // A proxy may have thousands of upstreams, on each of its threads.
+        let before = items(&self.before).into_iter().map(|item| (identity(&item), item));
+        let mut before: HashMap<_, _> = before.collect();
         let part = |now: Value| {
-            let is_same = |was: &&Value| IDENTITY.iter().all(|key| was[*key] == now[*key]);
-            let before = before.iter().find(is_same).cloned().unwrap_or_default();
+            let before = before.remove(&identity(&now)).unwrap_or_default();
             Part { now, before, seconds: self.seconds }
         };
         items(&self.now).into_iter().map(part).collect()

@@ -107,6 +107,18 @@ fn memory_is_a_row_only_if_the_server_has_a_budget() {
 }
 
 #[test]
+fn an_upstream_has_its_own_rates_wherever_it_is_in_the_list() {
+    let mut figures = Figures::default();
+    figures.add(Ok(sample(10.0, 1_000_000)));
+    let mut moved = sample(12.0, 3_000_000);
+    moved["upstreams"].as_array_mut().expect("a list").reverse();
+    figures.add(Ok(moved));
+    let lines = shown(&figures);
+    assert_eq!(words(&lines, "a:1")[1..5], ["0", "up", "4", "1000000"]);
+    assert_eq!(words(&lines, "b:1")[6], "1000000");
+}
+
+#[test]
 fn a_server_that_has_started_again_counts_from_zero() {
     let mut figures = Figures::default();
     figures.add(Ok(sample(10.0, 1_000_000)));
