@@ -64,9 +64,9 @@ pub(crate) struct Server {
     #[arg(help_heading = "Process")]
     drain: Duration,
     /// Maximum memory for the data of connections, such as queued output, in all threads together:
-    /// 256M or 1G. Near the limit, the server reads and accepts less; at the limit, it resets the
-    /// connections that hold the most. Data that protocols keep in their sessions does not count.
-    /// By default there is no limit.
+    /// 256M or 1G. Each thread has an equal share. Near the limit, the server reads and accepts
+    /// less; at the limit, it resets the connections that hold the most. Data that protocols keep
+    /// in their sessions does not count. By default there is no limit.
     #[arg(long, value_name = "SIZE", value_parser = units::memory, help_heading = "Process")]
     memory: Option<u64>,
     /// Number of threads that serve connections.

@@ -109,6 +109,42 @@ fn promtool_accepts_the_metrics_and_the_alert_rules() {
     assert_eq!((checked.code, &*checked.stderr), (Some(0), ""), "{checked:?}");
 }
 
+/// One of two threads has used up its share, and the other has hardly begun.
+const UNEVEN: &str = r#"
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'sluicegate_connections{listener="a:1",thread="0"}', values: 10+0x10}
+      - {series: 'sluicegate_connections{listener="a:1",thread="1"}', values: 1+0x10}
+      - {series: 'sluicegate_connections{listener="none",thread="0"}', values: 99+0x10}
+      - {series: 'sluicegate_connections_limit{listener="a:1",thread="0"}', values: 10+0x10}
+      - {series: 'sluicegate_connections_limit{listener="a:1",thread="1"}', values: 10+0x10}
+      - {series: 'sluicegate_memory_bytes{thread="0"}', values: 800+0x10}
+      - {series: 'sluicegate_memory_bytes{thread="1"}', values: 0+0x10}
+      - {series: 'sluicegate_memory_budget_bytes{thread="0"}', values: 1000+0x10}
+      - {series: 'sluicegate_memory_budget_bytes{thread="1"}', values: 1000+0x10}
+    promql_expr_test:
+      - expr: count by (alertname) (ALERTS{alertstate="firing"})
+        eval_time: 8m
+        exp_samples:
+          - {labels: '{alertname="SluicegateConnectionsNearLimit"}', value: 1}
+          - {labels: '{alertname="SluicegateMemoryNearBudget"}', value: 1}
+"#;
+
+#[test]
+fn alerts_notice_a_single_thread_that_has_used_up_its_share_of_a_limit() {
+    if !has("promtool") {
+        return;
+    }
+    let dir = tempdir().expect("a new directory");
+    let file = dir.path().join("tests.yml");
+    let rules = document("alerts.yml");
+    fs::write(&file, format!("rule_files: [{}]{UNEVEN}", rules.display())).expect("a file");
+    let tested = run(Command::new("promtool").args(["test", "rules"]).arg(file));
+    assert_eq!(tested.code, Some(0), "{tested:?}");
+}
+
 #[test]
 fn the_panels_of_the_dashboard_have_their_own_place() {
     let dashboard: Value = serde_json::from_str(&text("grafana-dashboard.json")).expect("JSON");

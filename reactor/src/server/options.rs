@@ -17,7 +17,7 @@ pub struct ServerOptions {
     /// are started on demand.
     pub workers: WorkersLimits,
     /// The [memory budget](crate::Reactor::set_memory_budget) of all threads together, in bytes.
-    /// The default is none.
+    /// Each thread has an equal share. The default is none.
     pub memory: Option<u64>,
     /// How long the server keeps accepting after the signal that
     /// [stops](crate::Server::stop_on_signals) it. During this time
