@@ -100,7 +100,7 @@ impl Subscriptions {
     }
 
     /// Sends a message to the subscribers of a channel and of the patterns that match it. Returns
-    /// how many they are.
+    /// how many receive it, each subscription counted.
     pub(crate) fn publish(&self, cx: &mut Turn, channel: &[u8], message: &[u8]) -> usize {
         let mut count = 0;
         if let Some(members) = self.channels.get(channel) {
@@ -115,7 +115,7 @@ impl Subscriptions {
     }
 }
 
-/// Sends a push to all members, who share its bytes. Returns how many they are.
+/// Sends a push to all members, who share its bytes. Returns how many receive it.
 fn send(cx: &mut Turn, members: &Members, parts: &[&[u8]]) -> usize {
     let encode = |version| {
         let mut bytes = Vec::new();
@@ -126,8 +126,14 @@ fn send(cx: &mut Turn, members: &Members, parts: &[&[u8]]) -> usize {
     };
     let resp2 = LazyCell::new(|| encode(Version::Resp2));
     let resp3 = LazyCell::new(|| encode(Version::Resp3));
+    let mut count = 0;
     for (id, version) in members {
         let mut peer = cx.peer(*id);
+        // One that was disconnected stays a member until the end of the turn.
+        if !peer.is_open() {
+            continue;
+        }
+        count += 1;
         peer.send(match version {
             Version::Resp2 => &*resp2,
             Version::Resp3 => &*resp3,
@@ -137,5 +143,5 @@ fn send(cx: &mut Turn, members: &Members, parts: &[&[u8]]) -> usize {
             peer.abort();
         }
     }
-    members.len()
+    count
 }

@@ -92,6 +92,20 @@ fn a_subscriber_that_does_not_read_is_disconnected_and_costs_bounded_memory() {
 }
 
 #[test]
+fn a_subscriber_that_was_disconnected_receives_nothing_more_in_the_same_turn() {
+    let mut h = serve();
+    let (slow, publisher) = (h.open(), h.open());
+    ask(&mut h, slow, "PSUBSCRIBE a* *a a** **a a*** ***a a**** ****a");
+    h.set_room(slow, 0);
+    let message = "x".repeat(8 << 20);
+    let publish = format!("*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n${}\r\n{message}\r\n", 8 << 20);
+    h.feed(publisher, publish);
+    // The fourth copy exceeds the limit.
+    assert_eq!(got(&mut h, publisher), ":4|");
+    assert_eq!(h.state(slow), State::Reset);
+}
+
+#[test]
 fn the_longest_messages_reach_a_subscriber_that_reads() {
     let mut h = serve();
     let (reader, publisher) = (h.open(), h.open());
