@@ -47,7 +47,8 @@ Examples:
   redis                                   then: redis-cli
   redis --port 6380 --bind 0.0.0.0        listen on all addresses, without a password
 
-A command has at most 16 MiB and 1,048,576 arguments; an inline command, 64 KiB.";
+A command has at most 16 MiB and 1,048,576 arguments; an inline command, 64 KiB;
+the name of a channel, and a pattern, 1 KiB.";
 
 /// A server for a subset of Redis. It has one database, which is not saved, and one thread.
 #[derive(Parser)]

@@ -5,8 +5,24 @@ use sluicegate_reactor::Bytes;
 use super::server::{Call, Redis};
 use super::subscriptions::Kind;
 
+/// The maximum length of the name of a channel, and of a pattern, in bytes. Matching takes time
+/// proportional to the product of both lengths, for each pattern.
+pub(crate) const MOST_NAME: usize = 1 << 10;
+
+/// Replies with an error and returns `false` if the name of a channel or a pattern is too long.
+fn is_short(call: &mut Call<'_, '_>, name: &[u8]) -> bool {
+    let is_short = name.len() <= MOST_NAME;
+    if !is_short {
+        call.error(&format!("ERR a channel or pattern has at most {MOST_NAME} bytes"));
+    }
+    is_short
+}
+
 pub(crate) fn publish(redis: &mut Redis, call: &mut Call<'_, '_>) {
     let (channel, message) = (call.argument(1), call.argument(2));
+    if !is_short(call, channel) {
+        return;
+    }
     let count = redis.subscriptions.publish(call.cx, channel, message);
     call.reply().integer(count as i64);
 }
@@ -29,6 +45,10 @@ pub(crate) fn punsubscribe(redis: &mut Redis, call: &mut Call<'_, '_>) {
 
 fn begin(redis: &mut Redis, call: &mut Call<'_, '_>, kind: Kind, name: &[u8]) {
     let (id, version) = (call.cx.id(), call.session.version);
+    let longest = call.command.arguments().max_by_key(|name| name.len()).unwrap_or_default();
+    if !is_short(call, longest) {
+        return;
+    }
     for what in call.command.arguments().map(Bytes::copy_from_slice) {
         redis.subscriptions.add(kind, &what, id, version);
         call.session.subscribed.of(kind).insert(what.clone());

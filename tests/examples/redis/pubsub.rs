@@ -65,6 +65,25 @@ fn a_subscriber_of_resp2_can_only_use_commands_whose_replies_it_can_tell() {
 }
 
 #[test]
+fn names_of_channels_and_patterns_have_a_maximum_length() {
+    let mut h = serve();
+    let client = h.open();
+    let (longest, longer) = ("a".repeat(1024), "a".repeat(1025));
+    let refused = "-ERR a channel or pattern has at most 1024 bytes|";
+    dialogue(
+        &mut h,
+        client,
+        &[
+            (&format!("SUBSCRIBE b {longer} c"), refused),
+            (&format!("PSUBSCRIBE {longer}"), refused),
+            (&format!("PUBLISH {longer} hi"), refused),
+            (&format!("PUBLISH {longest} hi"), ":0|"),
+            (&format!("PSUBSCRIBE {longest}"), &format!("*3|$10|psubscribe|$1024|{longest}|:1|")),
+        ],
+    );
+}
+
+#[test]
 fn whoever_has_left_is_not_counted() {
     let mut h = serve();
     let (a, b) = (h.open(), h.open());
