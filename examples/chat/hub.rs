@@ -110,9 +110,9 @@ impl Room {
     }
 }
 
-/// The letters that are blank: fillers of Hangul. With them, a name could look like another one, or
-/// like nothing.
-const BLANK: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+/// The letters that are blank: fillers of Hangul, and blanks of Egyptian hieroglyphs. With them, a
+/// name could look like another one, or like nothing.
+const BLANK: [char; 6] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}', '\u{13441}', '\u{13442}'];
 
 /// Whether this can be the name of a member or a room. Other characters could look like text of the
 /// server, or move the cursors of terminals.

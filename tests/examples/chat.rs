@@ -174,6 +174,8 @@ fn a_nickname_belongs_to_one_member_until_it_leaves() {
         ("Ada\u{115f}", "* a name has 1 to 20 letters, digits, - or _\n"),
         ("Ada\u{1160}", "* a name has 1 to 20 letters, digits, - or _\n"),
         ("Ada\u{ffa0}", "* a name has 1 to 20 letters, digits, - or _\n"),
+        ("\u{13441}", "* a name has 1 to 20 letters, digits, - or _\n"),
+        ("Ada\u{13442}", "* a name has 1 to 20 letters, digits, - or _\n"),
         ("anAdaWhoseNameIsLong1", "* a name has 1 to 20 letters, digits, - or _\n"),
     ] {
         chat.says(two, &format!("/nick {name}"));
