@@ -5,8 +5,11 @@ const MOST_LINES = 500;
 const log = document.querySelector('[role=log]');
 const form = document.querySelector('form');
 const input = document.querySelector('input');
-// The commands that make a new connection the same member again, by name.
-const again = new Map();
+// The name on this connection.
+let own;
+// The name and the room that the user has chosen and got: with them, a new connection becomes the
+// same member again.
+const chosen = {};
 let socket;
 let delay = 1;
 
@@ -25,15 +28,33 @@ function show(line) {
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
+// Only notices begin with a star. The first one that names a room is about where everybody starts.
+function note(line) {
+  const entered = /^\* you are (\S+) in (\S+);/.exec(line);
+  if (entered) {
+    if (own) chosen.room = entered[2];
+    own = entered[1];
+  } else if (own && line.startsWith(`* ${own} is now `)) {
+    own = chosen.name = line.split(' ').pop();
+  }
+}
+
 function connect() {
   const url = new URL('socket', location.href);
   url.protocol = url.protocol.replace('http', 'ws');
   socket = new WebSocket(url);
   socket.onopen = () => {
     delay = 1;
-    for (const line of again.values()) socket.send(line);
+    own = undefined;
+    if (chosen.name) socket.send(`/nick ${chosen.name}`);
+    if (chosen.room) socket.send(`/join ${chosen.room}`);
   };
-  socket.onmessage = ({ data }) => data.split('\n').filter((line) => line).forEach(show);
+  socket.onmessage = ({ data }) => {
+    for (const line of data.split('\n').filter((line) => line)) {
+      note(line);
+      show(line);
+    }
+  };
   socket.onclose = () => {
     show(`* not connected; trying again in ${delay} s`);
     setTimeout(connect, delay * 1000);
@@ -45,8 +66,6 @@ form.onsubmit = (event) => {
   event.preventDefault();
   if (socket.readyState !== WebSocket.OPEN) return;
   socket.send(input.value);
-  const command = input.value.split(' ')[0];
-  if (command === '/nick' || command === '/join') again.set(command, input.value);
   input.value = '';
 };
 

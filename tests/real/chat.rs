@@ -186,15 +186,21 @@ fn a_browser_comes_back_under_its_name_when_the_connection_was_lost() {
     }
     let chat = WithPage::start(&[]);
     let mut terminal = chat.connect();
+    terminal.says("/nick grace\n");
     let mut ada = chat.open();
     say(&mut ada, "/nick ada");
     say(&mut ada, "/join math");
     wait_for_line(&mut ada, "you are ada in math");
+    // Names that were refused are not hers.
+    say(&mut ada, "/nick grace");
+    say(&mut ada, "/join no room");
+    wait_for_line(&mut ada, "somebody else is grace");
+    wait_for_line(&mut ada, "a room has 1 to 20 letters");
     ada.eval("document.querySelector('[role=log]').replaceChildren(); socket.close(); null");
     wait_for_line(&mut ada, "not connected");
     wait_for_line(&mut ada, "you are ada in math");
     terminal.says("/join math\n");
-    wait_for_line(&mut ada, "guest1 joined");
+    wait_for_line(&mut ada, "grace joined");
 }
 
 #[test]
