@@ -13,6 +13,7 @@ use super::metrics;
 use super::page;
 use super::readiness::Phase;
 use super::sample::{Sample, ThreadSample};
+use super::status::listen_options;
 use crate::http::{
     Answered, Deferred, Http, HttpMetrics, Method, Reply, Request, ResponseStream, Service, Status,
     values,
@@ -25,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the watchers of `/events` get a sample.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The maximum number of clients that watch on one thread.
+/// The maximum number of clients that watch on one thread, and at most half of the connections that
+/// it may have: watchers stay, and probes must still connect.
 const MOST_WATCHERS: usize = 32;
 
 /// The answer to a request for another host.
@@ -72,6 +74,7 @@ pub struct StatusService {
     /// The number of the last question.
     pub(super) number: u64,
     watchers: Vec<Watcher>,
+    most_watchers: usize,
     /// Set while there are watchers.
     ticking: Option<TimerId>,
 }
@@ -83,6 +86,7 @@ impl StatusService {
         handler: HandlerId<Http<StatusService>>,
         http: HttpMetrics,
     ) -> StatusService {
+        let connections = listen_options().share(shared.threads.len()).max_connections as usize;
         StatusService {
             shared,
             index,
@@ -91,6 +95,7 @@ impl StatusService {
             gatherings: Vec::new(),
             number: 0,
             watchers: Vec::new(),
+            most_watchers: (connections / 2).clamp(1, MOST_WATCHERS),
             ticking: None,
         }
     }
@@ -255,7 +260,7 @@ impl Service for StatusService {
             "/events" if request.method() == Method::Head => {
                 page::unstored(reply).header("Content-Type", "text/event-stream").send("")
             }
-            "/events" if self.watchers.len() >= MOST_WATCHERS => {
+            "/events" if self.watchers.len() >= self.most_watchers => {
                 reply.header("Retry-After", "5").error(Status::SERVICE_UNAVAILABLE)
             }
             "/events" => {

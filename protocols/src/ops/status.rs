@@ -54,12 +54,13 @@ pub struct StatusThread {
     pub http: HttpMetrics,
 }
 
-/// The default options of a status listener. They allow only a few connections, and close idle ones
-/// after 10 seconds so that probes can connect. Connections that watch `/events` are not closed.
+/// The default options of a status listener. They allow 1,024 connections, which the threads share,
+/// and close idle ones after 10 seconds so that probes can connect. Connections that watch `/events`
+/// are not closed, but at most half of those of a thread, and at most 32, may watch.
 #[must_use]
 pub fn listen_options() -> Listen {
     let limits = Limits { idle: Some(Duration::from_secs(10)), ..Limits::default() };
-    Listen { max_connections: 256, limits, ..Listen::default() }
+    Listen { max_connections: 1024, limits, ..Listen::default() }
 }
 
 /// The address of a status listener: `HOST:PORT`, `unix:PATH`, or a port of the loopback address,

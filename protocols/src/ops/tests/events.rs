@@ -95,11 +95,13 @@ fn a_sample_that_does_not_fit_into_a_queue_reaches_a_watcher_that_reads() {
 }
 
 #[test]
-fn the_number_of_watchers_is_limited() {
-    let mut world = World::new();
-    let responses: Vec<_> = (0..33).map(|_| world.ask(EVENTS)).collect();
-    assert!(responses[31].starts_with("HTTP/1.1 200 "));
-    assert!(responses[32].starts_with("HTTP/1.1 503 "));
+fn the_number_of_watchers_leaves_connections_to_probes() {
+    for (threads, most) in [(1, 32), (128, 4)] {
+        let mut world = World::with_threads(threads);
+        let responses: Vec<_> = (0..=most).map(|_| world.ask(EVENTS)).collect();
+        assert!(responses[most - 1].starts_with("HTTP/1.1 200 "), "{threads} threads");
+        assert!(responses[most].starts_with("HTTP/1.1 503 "), "{threads} threads");
+    }
 }
 
 #[test]
