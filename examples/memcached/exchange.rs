@@ -32,7 +32,7 @@ impl Memcached {
         let place = session.waiting.gather(self.peers.others().count(), gathered);
         for peer in self.peers.others() {
             let to = (cx.id(), place);
-            self.peers.ask(cx, peer, to, &[line], Task::Run(None));
+            self.peers.ask(cx, peer, to, &[line], Task::Run);
         }
         self.send_complete(cx, session);
     }
@@ -58,7 +58,12 @@ impl Memcached {
         for request in mem::take(&mut batch.requests) {
             let text = &batch.text[request.text];
             let counters = match request.task {
-                Task::Run(blob) => self.run_line(cx, text, blob),
+                Task::Run => self.run_line(cx, text, None),
+                Task::Store(len) => {
+                    let (line, value) = text.split_at(text.len() - len);
+                    self.run_line(cx, line, Some(value))
+                }
+                Task::StoreLong(value) => self.run_line(cx, text, Some(&value)),
                 Task::Remove => {
                     self.cache.remove(text);
                     None
@@ -70,20 +75,23 @@ impl Memcached {
         }
     }
 
-    /// Runs a line that another reactor has sent.
+    /// Runs a line that another reactor has sent, with the value that it stores.
     fn run_line(
         &mut self,
         cx: &mut Turn,
         line: &[u8],
-        blob: Option<Blob>,
+        value: Option<&[u8]>,
     ) -> Option<Box<Counters>> {
         match command::parse(line) {
             Ok(Command::Get(get)) => {
                 let key = Words::new(&line[get.keys..]).next().unwrap_or_default();
                 self.cache.get(&get, key);
             }
-            Ok(command) if command.key().is_some() => self.cache.run(&command, blob),
-            Ok(command) => return self.run_part(cx, &command),
+            Ok(command) => {
+                let Some(key) = command.key() else { return self.run_part(cx, &command) };
+                let blob = value.map(|value| Blob::copied(key, command.client_flags(), &[value]));
+                self.cache.run(&command, blob);
+            }
             Err(refused) => self.cache.reply.push(refused.response),
         }
         None

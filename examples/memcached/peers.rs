@@ -9,7 +9,6 @@ use std::ops::Range;
 use sluicegate_reactor::{Bytes, ConnId, Handle, PostError, Turn};
 
 use super::counters::Counters;
-use super::item::Blob;
 use super::store;
 
 /// The maximum number of requests in a batch, which are all run in one callback.
@@ -46,9 +45,17 @@ pub(crate) struct Request {
 }
 
 /// What to do with the text of a request.
+///
+/// The reactor that has an item also allocates it. Allocators keep freed memory for the thread that
+/// allocated it: otherwise each thread could hold as much as all items, depending on which clients
+/// have written last.
 pub(crate) enum Task {
-    /// Run the line, with the item that it stores.
-    Run(Option<Blob>),
+    /// Run the line.
+    Run,
+    /// Run the line, and store the value of this length that follows it.
+    Store(usize),
+    /// Run the line, and store this long value.
+    StoreLong(Bytes),
     /// Remove the item of the key.
     Remove,
 }

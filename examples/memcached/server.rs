@@ -8,7 +8,7 @@ use sluicegate_reactor::*;
 
 use super::cache::{Cache, Reply};
 use super::command::{self, BAD_FORMAT, Command, Get, MAX_GET_START, Mode, Refused, Stats, Words};
-use super::item::{Blob, END};
+use super::item::{Blob, COPIED, END};
 use super::peers::{Message, Peers, Task};
 use super::statistics;
 use super::store::Store;
@@ -147,7 +147,7 @@ impl Memcached {
                 if let Some(len) = command.value_len() {
                     return self.expect_value(cx, session, line, command, len);
                 }
-                self.run(cx, session, &[line], command, None);
+                self.run(cx, session, line, command, None);
             }
         }
         self.emit(cx, session);
@@ -190,20 +190,28 @@ impl Memcached {
         }
     }
 
-    /// Runs a command of one key, here or where the key is.
+    /// Runs a command of one key, here or where the key is, with the block that it stores.
     fn run(
         &mut self,
         cx: &mut Context<'_>,
         session: &mut Session,
-        line: &[&[u8]],
+        line: &[u8],
         command: &Command<'_>,
-        blob: Option<Blob>,
+        block: Option<Payload<'_>>,
     ) {
-        match command.key().and_then(|key| self.peers.owner(key)) {
-            None => self.cache.run(command, blob),
-            Some(peer) => {
-                let to = (cx.id(), session.waiting.wait());
-                self.peers.ask(cx, peer, to, line, Task::Run(blob));
+        let key = command.key().unwrap_or_default();
+        let Some(peer) = self.peers.owner(key) else {
+            let blob = block.map(|block| Blob::new(key, command.client_flags(), block));
+            return self.cache.run(command, blob);
+        };
+        let to = (cx.id(), session.waiting.wait());
+        match block {
+            None => self.peers.ask(cx, peer, to, &[line], Task::Run),
+            Some(block) if block.len() <= COPIED => {
+                self.peers.ask(cx, peer, to, &[line, &block], Task::Store(block.len()));
+            }
+            Some(block) => {
+                self.peers.ask(cx, peer, to, &[line], Task::StoreLong(block.into_bytes()));
             }
         }
     }
@@ -224,7 +232,7 @@ impl Memcached {
             if let Some(peer) = self.peers.owner(key) {
                 self.emit(cx, session);
                 let to = (cx.id(), session.waiting.wait());
-                self.peers.ask(cx, peer, to, &[get.start(&mut start), key], Task::Run(None));
+                self.peers.ask(cx, peer, to, &[get.start(&mut start), key], Task::Run);
             } else {
                 self.cache.get(get, key);
                 if self.cache.reply.value.is_none() && self.cache.reply.text.len() < CHUNK {
@@ -356,9 +364,7 @@ impl LineHandler for Memcached {
         let line = mem::take(&mut session.line);
         match command::parse(&line) {
             Ok(command) if block.ends_with(END) => {
-                let key = command.key().unwrap_or_default();
-                let blob = Blob::new(key, command.client_flags(), block);
-                self.run(cx, session, &[&line], &command, Some(blob));
+                self.run(cx, session, &line, &command, Some(block));
             }
             Ok(command) if !command.is_silent() => self.cache.reply.push(BAD_BLOCK),
             _ => {}
