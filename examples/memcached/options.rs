@@ -19,11 +19,12 @@ Examples:
 Each item has an overhead: 85 to 100 bytes for values of up to 4 KiB, about 220
 for 10 KB, and 4.5 KB for values over 64 KiB. (memcached 1.6 needs 80 to 90, and
 rounds up to a slab's size, which adds 5 to 10 %.) The slots of removed items
-are reused, but never freed: when a few large items replace many small ones,
-memory use exceeds -m by up to 72 bytes for each small one. A client that does
-not read keeps one value in memory, and up to 64 with several threads, even
-after they have been evicted; --memory limits what all clients keep. The line of
-a get may be up to 1 MiB long, and that of any other command 2 KiB.
+are reused, but never freed, and large values do not fit where small ones were:
+when large items replace small ones, memory use can grow to about twice -m. A
+client that does not read keeps one value in memory, and up to 64 with several
+threads, even after they have been evicted; --memory limits what all clients
+keep. The line of a get may be up to 1 MiB long, and that of any other command
+2 KiB.
 There is no authentication: use a -l address that only your servers can reach.";
 
 /// The sizes that -I may be.
