@@ -85,9 +85,6 @@ impl Files {
             .header("X-Content-Type-Options", "nosniff")
             .header("Cache-Control", "no-store")
             .header("Content-Disposition", disposition(&self.path));
-        if request.method() == Method::Head {
-            return reply.send_head();
-        }
         reply.stream(|stream, _| archives.send(archive, stream, client))
     }
 }

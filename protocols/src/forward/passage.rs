@@ -123,12 +123,12 @@ impl Exchange for Passage {
         }
         self.stream(cx, response, length);
         match (&mut self.answer, length) {
-            (Answer::Streamed(stream), Some(length)) if length >= BULK && stream.has_body() => {
+            (Answer::Streamed(stream), Some(length)) if length >= BULK => {
                 stream.note_relayed(length);
                 Take::Relay(self.client)
             }
             (Answer::Streamed(_), _) => Take::Pieces,
-            // The client has left.
+            // The client has left, or takes no body.
             _ => Take::Nothing,
         }
     }

@@ -13,16 +13,9 @@ pub(super) enum FramedBody {
     Sized(u64),
     /// By the end of the connection.
     UntilClose,
-    /// There is no body.
-    None,
 }
 
 impl FramedBody {
-    /// Whether parts are sent rather than omitted.
-    pub(super) fn is_sent(self) -> bool {
-        !matches!(self, FramedBody::None)
-    }
-
     /// Whether the head has announced trailers.
     pub(super) fn has_trailers(self) -> bool {
         matches!(self, FramedBody::Chunked { has_trailers: true })
@@ -36,7 +29,6 @@ impl FramedBody {
             return Sent::Gone;
         }
         match self {
-            FramedBody::None => Sent::Accepted,
             // An empty chunk would be the last.
             _ if length == 0 => Sent::Accepted,
             FramedBody::Chunked { .. } => send_chunk(peer, part),
@@ -88,7 +80,7 @@ impl FramedBody {
                 peer.abort();
                 Sent::Gone
             }
-            FramedBody::Sized(_) | FramedBody::UntilClose | FramedBody::None => Sent::Accepted,
+            FramedBody::Sized(_) | FramedBody::UntilClose => Sent::Accepted,
         }
     }
 }

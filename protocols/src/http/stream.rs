@@ -29,6 +29,9 @@ impl Reply<'_, '_> {
     /// [`ResponseStream`] and the reactor. It can send the body immediately, or keep the stream so
     /// that a later callback sends it: for a message, a timer, or another connection.
     ///
+    /// A response to HEAD, or one whose status forbids content, is complete with its head: `then` is
+    /// not called.
+    ///
     /// The body is chunked; for an HTTP/1.0 client, closing the connection marks its end. Responses
     /// to pipelined requests wait for it, as for a [deferred](Reply::defer) response. The stream
     /// may stay silent for any length of time: neither the idle limit nor
@@ -119,12 +122,16 @@ impl Reply<'_, '_> {
         length: Option<u64>,
         then: impl FnOnce(ResponseStream, &mut Turn),
     ) -> Answered<V> {
+        // What follows 101 is not HTTP.
+        let is_switch = self.status.is_interim();
+        if !is_switch && (self.mode.head_only || self.status.forbids_content()) {
+            // Without a length, a client would wait for the content of a 205 response.
+            let length = if self.mode.head_only { length } else { Some(0) };
+            return self.finish_head(length);
+        }
         let Reply { mut to, output, status, mut mode } = self;
-        let forbidden = status.forbids_content();
         let body = match length {
-            // What follows 101 is not HTTP.
-            _ if status.is_interim() => FramedBody::UntilClose,
-            _ if mode.head_only || forbidden => FramedBody::None,
+            _ if is_switch => FramedBody::UntilClose,
             Some(length) => FramedBody::Sized(length),
             None if mode.is_modern => {
                 let mut lines = output.fields.split(|byte| *byte == b'\n');
@@ -138,8 +145,6 @@ impl Reply<'_, '_> {
                 FramedBody::UntilClose
             }
         };
-        // Without a length, a client would wait for the content of a 205 response.
-        let length = if forbidden && !mode.head_only { Some(0) } else { length };
         output.write_head(status, mode.persistence, length);
         output.flush_to(&mut to);
         let pending = to.pending(mode);
@@ -194,19 +199,12 @@ impl ResponseStream {
         }
         let length = part.len();
         let sent = self.body.send(&mut peer, part);
-        if self.has_body()
-            && sent != Sent::Gone
+        if sent != Sent::Gone
             && let Some(stream) = self.pending.stream()
         {
             stream.note_part(length, sent);
         }
         sent
-    }
-
-    /// Whether the parts are sent: they are omitted in the response to HEAD, and if the status
-    /// forbids content.
-    pub(crate) fn has_body(&self) -> bool {
-        self.body.is_sent()
     }
 
     /// Whether the head has announced trailers.

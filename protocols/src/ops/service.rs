@@ -257,9 +257,6 @@ impl Service for StatusService {
                 reply.defer(|to, cx| self.gather(cx, Purpose::Metrics(format, to)))
             }
             "/status.json" => reply.defer(|to, cx| self.gather(cx, Purpose::Json(to))),
-            "/events" if request.method() == Method::Head => {
-                page::unstored(reply).header("Content-Type", "text/event-stream").send("")
-            }
             "/events" if self.watchers.len() >= self.most_watchers => {
                 reply.header("Retry-After", "5").error(Status::SERVICE_UNAVAILABLE)
             }
