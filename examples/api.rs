@@ -1,137 +1,64 @@
 //! An HTTP API: bodies in and out, a query, a slow response, server-sent events, uploads, and what
-//! another server says.
+//! another server says. Its [`service`] is the part to read.
 //! `cargo run --release --example api -- --uploads /tmp`, then `curl -N localhost:8080/events`
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
-use std::{io, process::ExitCode, time::Duration};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
 
-use sluicegate_protocols::http::*;
-use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
-use sluicegate_reactor::{Payload, workers::Workers, *};
+use clap::Parser;
+use sluicegate_protocols::http::Http;
+use sluicegate_reactor::workers::Workers;
+use sluicegate_reactor::{Address, Limits, Target, mailbox};
 
 mod common;
 #[path = "common/independent.rs"]
 mod independent;
-#[path = "api/options.rs"]
-mod options;
+#[path = "api/service.rs"]
+pub(crate) mod service;
 #[path = "common/upstream.rs"]
 pub(crate) mod upstream;
 #[path = "common/web.rs"]
 mod web;
 
-use options::Options;
+use service::{Api, Tick};
 
-const JSON: &str = "application/json";
+const EXAMPLES: &str = "\
+Examples, for `api --uploads /tmp --origin example.org:80`:
+  curl -H 'Content-Type: application/json' -d '[1]' localhost:8080/echo
+  curl 'localhost:8080/search?q=words'    the query, decoded
+  curl localhost:8080/slow                a sum that a worker computes
+  curl -N localhost:8080/events           an event per second
+  curl -T FILE localhost:8080/upload/NAME stored as /tmp/NAME
+  curl localhost:8080/upstream            the first page of the origin";
 
-pub(crate) struct Api {
-    pub(crate) uploads: Option<Dir>,
-    pub(crate) workers: Workers,
-    pub(crate) done: Handle<(Deferred, u64)>,
-    pub(crate) subscribers: Vec<ResponseStream>,
-    pub(crate) origin: upstream::Origin,
+/// An HTTP API to try with curl.
+#[derive(Parser)]
+#[command(name = "api", version, after_help = EXAMPLES)]
+struct Options {
+    #[command(flatten)]
+    server: common::Server,
+    /// Directory for uploads, which clients may replace. By default there are none.
+    #[arg(long, value_name = "DIR")]
+    uploads: Option<PathBuf>,
+    /// Server whose first page is the response to /upstream: HOST:PORT or unix:PATH.
+    #[arg(long, value_name = "TARGET")]
+    origin: Option<Target>,
 }
 
-/// The state kept while a body arrives: the name of the upload, if it is one.
-pub(crate) type Upload = Option<String>;
-
-/// A second has passed.
-#[derive(Clone)]
-pub(crate) struct Tick;
-
-impl Service for Api {
-    type State = Upload;
-
-    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
-        match (request.method(), request.path()) {
-            (Method::Post, "/echo") if request.header("Content-Type") == Some(JSON.as_bytes()) => {
-                reply.read(1 << 20, None)
-            }
-            (Method::Post, "/echo") => reply.error(Status::UNSUPPORTED_MEDIA_TYPE),
-            (Method::Get | Method::Head, "/search") => {
-                let mut query = form_urlencoded::parse(request.query().unwrap_or("").as_bytes());
-                match query.find(|(name, _)| name == "q") {
-                    Some((_, words)) => reply.send(format!("nothing found for {words:?}\n")),
-                    None => reply.error(Status::BAD_REQUEST),
-                }
-            }
-            (Method::Get | Method::Head, "/slow") => reply.defer(|deferred, _| {
-                let job = || (deferred, (1..100_000_u64).filter(|n| n % 7 == 0).sum());
-                if let Err(error) = self.workers.run(job, &self.done) {
-                    log::warn!("/slow: {error}"); // The job is dropped, and the client gets 503.
-                }
-            }),
-            (Method::Get | Method::Head, "/upstream") => self.origin.answer(reply),
-            (method @ (Method::Get | Method::Head), "/events") => {
-                let reply = reply.header("Content-Type", "text/event-stream");
-                let reply = reply.header("Cache-Control", "no-store");
-                // A response to HEAD is complete with its head.
-                if method == Method::Head {
-                    return reply.send_head();
-                }
-                reply.stream(|stream, _| self.subscribers.push(stream))
-            }
-            (Method::Put, path)
-                if let (Some(uploads), Some(name)) =
-                    (&self.uploads, path.strip_prefix("/upload/")) =>
-            {
-                match uploads.create(name, &CreateOptions::default()) {
-                    Ok(file) => reply.save(file, Some(name.to_owned())),
-                    Err(error) => reply.saved(&Err(error)),
-                }
-            }
-            _ => reply.error(Status::NOT_FOUND),
+impl Options {
+    /// Allows a confined process what these options need.
+    fn allow(&mut self) {
+        let sandbox = &mut self.server.privileges.allowed;
+        if let Some(uploads) = &self.uploads {
+            sandbox.write(uploads);
         }
-    }
-
-    fn on_body(
-        &mut self,
-        _: &Request<'_>,
-        _: Upload,
-        body: Payload<'_>,
-        reply: Reply<'_, '_>,
-    ) -> Answered<Upload> {
-        reply.header("Content-Type", JSON).send(body)
-    }
-
-    fn on_saved(
-        &mut self,
-        _: &Request<'_>,
-        upload: Upload,
-        saved: &io::Result<Committed>,
-        reply: Reply<'_, '_>,
-    ) -> Answered<Upload> {
-        match (saved, upload) {
-            (Ok(_), Some(name)) => reply.status(Status::CREATED).send(format!("saved {name}\n")),
-            _ => reply.saved(saved),
+        if self.origin.is_some() {
+            sandbox.connect();
         }
-    }
-
-    /// Otherwise the server waits for the streams until its grace period ends.
-    fn on_stop(&mut self, cx: &mut Turn, connection: ConnId) {
-        let is_its = |stream: &ResponseStream| stream.connection() == connection;
-        if let Some(at) = self.subscribers.iter().position(is_its) {
-            self.subscribers.swap_remove(at).finish(cx);
-        }
-    }
-
-    fn on_gone(&mut self, _: &mut Turn, connection: ConnId) {
-        self.subscribers.retain(|stream| stream.connection() != connection);
-    }
-}
-
-impl Receive<(Deferred, u64)> for Api {
-    fn on_message(&mut self, cx: &mut Sessions<'_>, (deferred, sum): (Deferred, u64)) {
-        deferred.answer(cx, |reply| reply.send(format!("{sum}\n")));
-    }
-}
-
-impl Receive<Tick> for Api {
-    fn on_message(&mut self, cx: &mut Sessions<'_>, _: Tick) {
-        let event = Bytes::from(format!("data: {}\n\n", cx.unix_time()));
-        // A subscriber that does not keep up is cut off: it would take more and more memory.
-        self.subscribers.retain_mut(|stream| stream.send(cx, &event) == Sent::Accepted);
     }
 }
 

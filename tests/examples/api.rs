@@ -8,7 +8,7 @@ use sluicegate_reactor::{Address, Listen, Target, mailbox};
 
 #[path = "../../examples/api.rs"]
 mod example;
-use example::{Api, Tick};
+use example::service::{Api, Tick};
 
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;
