@@ -48,7 +48,7 @@ Examples:
   redis --port 6380 --bind 0.0.0.0        listen on all addresses, without a password
 
 A command has at most 16 MiB and 1,048,576 arguments; an inline command, 64 KiB;
-the name of a channel, and a pattern, 1 KiB.";
+the name of a channel, and a pattern, 1 KiB. A client has at most 1,000 patterns.";
 
 /// A server for a subset of Redis. It has one database, which is not saved, and one thread.
 #[derive(Parser)]

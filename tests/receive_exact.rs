@@ -1,7 +1,7 @@
 //! One large message on real sockets: its memory is one buffer, which grows as it arrives. By
 //! itself in its file, since it looks at the memory of the process.
 //!
-//! `SLUICEGATE_MIB=1024 cargo test --release --test receive_exact` receives 1 GiB.
+//! `SLUICEGATE_MIB=1024 cargo test --release -p sluicegate-tests --test receive_exact` receives 1 GiB.
 #![cfg(target_os = "linux")]
 
 use std::fs;

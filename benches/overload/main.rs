@@ -1,7 +1,7 @@
 //! How the example `http` treats normal clients while others overload it.
 //!
 //! ```sh
-//! cargo build --profile bench --example http && cargo bench --bench overload
+//! cargo build --profile bench --all-features --example http && cargo bench --bench overload
 //! ```
 //!
 //! For some seconds, normal clients ask for a small file, one request after the other on each of

@@ -7,8 +7,7 @@ const form = document.querySelector('form');
 const input = document.querySelector('input');
 // The name on this connection.
 let own;
-// The name and the room that the user has chosen and got: with them, a new connection becomes the
-// same member again.
+// The name and room that the server has confirmed. A new connection asks for them again.
 const chosen = {};
 let socket;
 let delay = 1;

@@ -1,5 +1,4 @@
-//! The options for TLS. What they need is left out of a build without the feature `tls`, in which
-//! they are an error.
+//! The options for TLS. In a build without the feature `tls`, they are an error.
 
 use std::path::PathBuf;
 

@@ -46,9 +46,8 @@ pub(crate) struct Request {
 
 /// What to do with the text of a request.
 ///
-/// The reactor that has an item also allocates it. Allocators keep freed memory for the thread that
-/// allocated it: otherwise each thread could hold as much as all items, depending on which clients
-/// have written last.
+/// The reactor that owns an item allocates it. glibc keeps freed memory for the thread that
+/// allocated it, so otherwise each thread could hold as much as all items.
 pub(crate) enum Task {
     /// Run the line.
     Run,

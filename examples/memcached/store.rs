@@ -4,11 +4,11 @@
 //! indices through the slots, so the only allocation of an item is its [`Blob`]. An item costs 64
 //! bytes for the slot, 4 to 8 for the table, and [`Blob::cost`]: the limit counts all of them.
 //!
-//! The limit does not count vacant slots, which later items use, but which are never freed: up to 72
-//! bytes for each of many small items that gave way to a few large ones. To count them instead would
-//! leave that much less for items from then on. Nor does it count what the allocator keeps: large
-//! blobs do not fit into the gaps that small ones leave, so with glibc the process can grow to about
-//! twice the limit.
+//! The limit does not count vacant slots, which later items use, but which are never freed: up to
+//! 72 bytes for each of many small items that gave way to a few large ones. To count them instead
+//! would leave that much less for items from then on. Nor does it count what the allocator keeps:
+//! large blobs do not fit into the gaps that small ones leave, so with glibc the process can grow
+//! to about twice the limit.
 
 use std::hash::{DefaultHasher, Hasher};
 

@@ -114,7 +114,7 @@ impl From<SendProxy> for Version {
 /// The least that --max-response-head may be, in bytes.
 const MIN_HEAD: u64 = 1 << 10;
 
-/// The options with which nothing is known of HTTP messages.
+/// The options that relay bytes, with which those for HTTP messages conflict.
 const RELAYS: [&str; 3] = ["to", "to_file", "sni"];
 
 /// How HTTP messages are forwarded.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use sluicegate_protocols::resp::Version;
 
 use super::glob;
+use super::pubsub::is_short;
 use super::server::{Call, Redis};
 
 /// The version of Redis whose commands these are.
@@ -131,6 +132,10 @@ pub(crate) fn config(_: &mut Redis, call: &mut Call<'_, '_>) {
     let command = call.command;
     if !call.argument(1).eq_ignore_ascii_case(b"GET") || command.len() < 3 {
         return call.error("ERR unknown subcommand: try CONFIG GET pattern");
+    }
+    let longest = command.arguments().max_by_key(|pattern| pattern.len()).unwrap_or_default();
+    if !is_short(call, longest) {
+        return;
     }
     let is_asked = |(name, _): &&(&str, &str)| {
         let name = name.as_bytes();

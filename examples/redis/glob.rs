@@ -2,7 +2,7 @@
 
 /// Whether a pattern matches all of a text. `*` stands for any bytes, `?` for one, `[a-c]` and
 /// `[^abc]` for one of a set, and a backslash takes the next byte literally. Takes time
-/// proportional to the product of the lengths, so the caller limits both or one.
+/// proportional to the product of the lengths, so callers must limit at least one of them.
 pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Behind the last `*`, and how far the text behind what it stands for.

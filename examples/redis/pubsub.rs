@@ -6,14 +6,17 @@ use super::server::{Call, Redis};
 use super::subscriptions::Kind;
 
 /// The maximum length of the name of a channel, and of a pattern, in bytes. Matching takes time
-/// proportional to the product of both lengths, for each pattern.
-pub(crate) const MOST_NAME: usize = 1 << 10;
+/// proportional to the product of both lengths.
+const LONGEST_NAME: usize = 1 << 10;
+
+/// The maximum number of patterns of a client: each PUBLISH matches all of them.
+pub(crate) const MOST_PATTERNS: usize = 1000;
 
 /// Replies with an error and returns `false` if the name of a channel or a pattern is too long.
-fn is_short(call: &mut Call<'_, '_>, name: &[u8]) -> bool {
-    let is_short = name.len() <= MOST_NAME;
+pub(crate) fn is_short(call: &mut Call<'_, '_>, name: &[u8]) -> bool {
+    let is_short = name.len() <= LONGEST_NAME;
     if !is_short {
-        call.error(&format!("ERR a channel or pattern has at most {MOST_NAME} bytes"));
+        call.error(&format!("ERR a channel or pattern has at most {LONGEST_NAME} bytes"));
     }
     is_short
 }
@@ -48,6 +51,10 @@ fn begin(redis: &mut Redis, call: &mut Call<'_, '_>, kind: Kind, name: &[u8]) {
     let longest = call.command.arguments().max_by_key(|name| name.len()).unwrap_or_default();
     if !is_short(call, longest) {
         return;
+    }
+    let count = call.session.subscribed.of(kind).len() + call.command.arguments().count();
+    if kind == Kind::Pattern && count > MOST_PATTERNS {
+        return call.error(&format!("ERR a client has at most {MOST_PATTERNS} patterns"));
     }
     for what in call.command.arguments().map(Bytes::copy_from_slice) {
         redis.subscriptions.add(kind, &what, id, version);

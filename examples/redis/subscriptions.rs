@@ -9,8 +9,8 @@ use sluicegate_reactor::{Bytes, ConnId, Turn};
 use super::glob;
 
 /// With more bytes queued than this, a subscriber that does not read is disconnected. It is the
-/// default of Redis, and twice the longest command: all that is published in a turn is queued before
-/// any of it is sent.
+/// default of Redis, and twice the longest command: all that is published in a turn is queued
+/// before any of it is sent.
 const MOST_QUEUED: u64 = 32 << 20;
 
 /// What a subscription names.

@@ -1,5 +1,6 @@
 //! The examples as people run them: as processes, on the kernel of this machine, with the clients
-//! of others. `cargo test` builds them; a run of this file alone needs `cargo build --all-features --examples`.
+//! of others. `cargo test --workspace --all-features` builds them; a run of this file alone needs
+//! `cargo build --all-features --examples` first.
 //!
 //! On Linux, with the variable `CI` set, a tool that is missing fails its test. Elsewhere the test
 //! says so and passes.

@@ -2,12 +2,10 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
 
 use tempfile::tempdir;
 
-use crate::memory::anonymous;
 use crate::process::{Outcome, PYTHON, Server, example, has, has_python_module, run};
 
 fn start(options: &[&str]) -> Server {
@@ -169,32 +167,5 @@ fn row_12_sizes_that_make_no_sense_are_refused() {
         let outcome = run(example("memcached").args(["--port", "0"]).args(options));
         assert_eq!(outcome.code, Some(1), "{options:?}: {outcome:?}");
         assert!(outcome.stderr.contains("half of the memory of a thread"), "{outcome:?}");
-    }
-}
-
-/// Sets values of this length on a connection of its own, as many as the cache can hold.
-fn fill(server: &Server, round: usize, len: usize) {
-    let mut client = TcpStream::connect(server.address).expect("a connection");
-    let value = "v".repeat(len);
-    let commands: String = (0..(CACHE as usize) / len)
-        .map(|number| format!("set {round}.{number} 0 0 {len} noreply\r\n{value}\r\n"))
-        .collect();
-    client.write_all(commands.as_bytes()).expect("a server that reads");
-    client.write_all(b"mn\r\n").expect("a server that reads");
-    client.read_exact(&mut [0; 4]).expect("a response");
-}
-
-/// The memory for items in bytes.
-const CACHE: u64 = 16 << 20;
-
-#[test]
-fn row_12_it_does_not_matter_to_the_memory_on_which_threads_clients_write() {
-    for len in [300, 10_000] {
-        let server = start(&["-t", "4", "-m", "16"]);
-        let before = anonymous(server.pid());
-        // Each connection comes to one of the threads.
-        (0..12).for_each(|round| fill(&server, round, len));
-        let taken = anonymous(server.pid()) - before;
-        assert!(taken < 2 * CACHE, "{len}: {taken} bytes");
     }
 }

@@ -166,3 +166,32 @@ fn an_idle_tls_connection_costs_at_most_6_kib() {
     let cost = after.saturating_sub(before) / (MANY_SECURE - FEW_SECURE) as u64;
     assert!(cost <= 6 << 10, "{cost} bytes for each");
 }
+
+/// The memory for items in bytes.
+const CACHE: u64 = 16 << 20;
+
+/// Sets values of this length on a connection of its own, as many as the cache can hold.
+fn fill(server: &Server, round: usize, len: usize) {
+    let mut client = TcpStream::connect(server.address).expect("a connection");
+    client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let value = "v".repeat(len);
+    let commands: String = (0..(CACHE as usize) / len)
+        .map(|number| format!("set {round}.{number} 0 0 {len} noreply\r\n{value}\r\n"))
+        .collect();
+    client.write_all(commands.as_bytes()).expect("a server that reads");
+    client.write_all(b"mn\r\n").expect("a server that reads");
+    client.read_exact(&mut [0; 4]).expect("a response");
+}
+
+#[test]
+fn row_12_items_take_little_memory_whichever_threads_clients_write_to() {
+    for len in [300, 10_000] {
+        let options = ["-t", "4", "-m", "16"];
+        let server = Server::start(example("memcached").args(options));
+        let before = anonymous(server.pid());
+        // Each connection comes to one of the threads.
+        (0..12).for_each(|round| fill(&server, round, len));
+        let taken = anonymous(server.pid()) - before;
+        assert!(taken < 2 * CACHE, "{len}: {taken} bytes");
+    }
+}

@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 
 use tempfile::{TempDir, tempdir};
 
+#[cfg(target_os = "linux")]
 use crate::descriptors;
+#[cfg(target_os = "linux")]
 use crate::memory::anonymous;
 use crate::process::{Outcome, Process, Server, eventually, example, has, run};
 
@@ -246,11 +248,14 @@ fn echo_answers_over_tls() {
 }
 
 /// How many clients are stuck in their handshakes, and as many send garbage.
+#[cfg(target_os = "linux")]
 const HOSTILE: usize = 500;
 
 /// What a client in its handshake may cost: its connection, its TLS, and a buffer of 4 KiB.
+#[cfg(target_os = "linux")]
 const STUCK: u64 = 16 << 10;
 
+#[cfg(target_os = "linux")]
 #[test]
 fn others_are_served_while_clients_are_stuck_in_the_handshake_or_send_garbage() {
     let Some((_, _turn)) = descriptors::thousands(2 * HOSTILE) else { return };

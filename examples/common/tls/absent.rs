@@ -1,4 +1,4 @@
-//! What takes the place of `certificates.rs` in a build without TLS: there are none.
+//! Stands in for `certificates.rs` in a build without the feature `tls`: no value of the type exists.
 
 use sluicegate_protocols::ops::StatusOptions;
 use sluicegate_reactor::transport::Factory;

@@ -12,7 +12,7 @@ use super::super::Failure;
 use super::super::reload::{self, Apply};
 use super::Tls;
 
-/// Serves over TLS.
+/// What a server needs to accept TLS, as its options say.
 #[derive(Clone)]
 pub(crate) struct Certificates {
     options: Tls,

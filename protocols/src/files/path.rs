@@ -111,7 +111,7 @@ fn remove_prefix(prefix: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
     Err(if is_prefix { PathError::NeedsSlash } else { PathError::NotServed })
 }
 
-/// Whether all names of a path are served that begin with a dot.
+/// Whether all names of a path are served.
 fn are_names_served(path: &[u8], hidden: bool, at_site_root: bool) -> bool {
     path.split(|byte| *byte == b'/').enumerate().all(|(depth, name)| match name {
         b".well-known" if depth == 0 && at_site_root => true,
@@ -119,7 +119,8 @@ fn are_names_served(path: &[u8], hidden: bool, at_site_root: bool) -> bool {
     })
 }
 
-/// Whether a file with this name is served.
+/// Whether a file with this name is served: those that begin with a dot only if `hidden` is set, and
+/// temporary ones never.
 pub(super) fn is_served(name: &[u8], hidden: bool) -> bool {
     !name.starts_with(b".") || hidden && !is_temporary(OsStr::from_bytes(name))
 }

@@ -49,7 +49,8 @@ pub(super) fn counts(cause: &Cause) -> bool {
 pub(super) fn is_unsent(cause: &Cause, request: &Request) -> bool {
     match cause {
         Cause::Unconnected(_) => true,
-        // The handshake has failed, or the first records after it were refused.
+        // The origin may also have refused the first records after the handshake, and thus have got
+        // the request.
         Cause::Transport(_) => request.is_idempotent(),
         _ => false,
     }

@@ -69,8 +69,9 @@
 //! [`ForwardOptions::upstreams`]:
 //!
 //! - If a request cannot be sent to the first origin, it is sent to the next one. This is the case
-//!   if the connection is not established, or if the handshake of its transport fails and the
-//!   method is idempotent. A request is not retried if its body is streamed, or if an origin may
+//!   if the connection is not established, also because the handshake of its transport takes too
+//!   long or the origin ends it; and if one side refuses the other in the handshake and the method
+//!   is idempotent. A request is not retried if its body is streamed, or if an origin may
 //!   have received it, unless that has closed an idle connection and accepts no other: then an
 //!   idempotent request is sent to the next one.
 //! - An origin is ejected for a while after several consecutive failures before a response, unless

@@ -16,7 +16,7 @@ pub(crate) fn accepts_html(request: &Request<'_>) -> bool {
     is_named("text/html", values(request.headers(), "Accept"))
 }
 
-/// Whether these `Accept` fields name a type.
+/// Whether these `Accept` fields name a media type, and not with `q=0`. A wildcard does not name it.
 pub(crate) fn is_named<'a>(media_type: &str, accept: impl Iterator<Item = &'a [u8]>) -> bool {
     media_ranges(accept).any(|(name, quality)| quality > 0 && name.eq_ignore_ascii_case(media_type))
 }

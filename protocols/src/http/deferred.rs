@@ -161,8 +161,8 @@ impl Reply<'_, '_> {
         self.wait_for(|deferred, cx| Some(then(deferred, cx)))
     }
 
-    /// Waits for the response that `then` can give with a handle. What it returns receives the
-    /// request body.
+    /// Defers the response to the owner of the handle that `then` gets. If `then` returns a state,
+    /// the service receives the request body in the meantime.
     pub(super) fn wait_for<V>(
         self,
         then: impl FnOnce(Deferred, &mut Turn) -> Option<(V, Option<ConnId>)>,

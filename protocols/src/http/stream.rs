@@ -126,7 +126,7 @@ impl Reply<'_, '_> {
         let is_switch = self.status.is_interim();
         if !is_switch && (self.mode.head_only || self.status.forbids_content()) {
             // Without a length, a client would wait for the content of a 205 response.
-            let length = if self.mode.head_only { length } else { Some(0) };
+            let length = if self.status.forbids_content() { Some(0) } else { length };
             return self.finish_head(length);
         }
         let Reply { mut to, output, status, mut mode } = self;

@@ -209,7 +209,9 @@ mod tests {
     fn openmetrics_is_for_clients_that_accept_it() {
         let accepts = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
         assert_eq!(Format::accepted([accepts.as_bytes()].into_iter()), Format::OpenMetrics);
-        for accept in ["", "*/*", "text/plain"] {
+        let fields = ["text/plain", "application/openmetrics-text"].map(str::as_bytes);
+        assert_eq!(Format::accepted(fields.into_iter()), Format::OpenMetrics);
+        for accept in ["", "*/*", "text/plain", "application/openmetrics-text;q=0"] {
             assert_eq!(Format::accepted([accept.as_bytes()].into_iter()), Format::Text);
         }
     }

@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the watchers of `/events` get a sample.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The maximum number of clients that watch on one thread, and at most half of the connections that
-/// it may have: watchers stay, and probes must still connect.
+/// The maximum number of watchers of a thread. At most half of its connections may watch, so that
+/// probes can still connect: watchers stay.
 const MOST_WATCHERS: usize = 32;
 
 /// The answer to a request for another host.
@@ -74,6 +74,7 @@ pub struct StatusService {
     /// The number of the last question.
     pub(super) number: u64,
     watchers: Vec<Watcher>,
+    /// Assumes a listener with [`listen_options`].
     most_watchers: usize,
     /// Set while there are watchers.
     ticking: Option<TimerId>,
@@ -269,8 +270,9 @@ impl Service for StatusService {
     }
 
     fn on_room(&mut self, _: &mut Turn, connection: ConnId) {
-        let watcher = self.watchers.iter_mut().find(|watcher| watcher.is_on(connection));
-        watcher.into_iter().for_each(|watcher| watcher.has_room = true);
+        if let Some(watcher) = self.watchers.iter_mut().find(|it| it.is_on(connection)) {
+            watcher.has_room = true;
+        }
     }
 
     fn on_client_end(&mut self, cx: &mut Turn, connection: ConnId) {

@@ -56,7 +56,8 @@ pub struct StatusThread {
 
 /// The default options of a status listener. They allow 1,024 connections, which the threads share,
 /// and close idle ones after 10 seconds so that probes can connect. Connections that watch `/events`
-/// are not closed, but at most half of those of a thread, and at most 32, may watch.
+/// stay open: on each thread, at most 32 and at most half of its share may watch. A listener with
+/// other options has the same limit on watchers.
 #[must_use]
 pub fn listen_options() -> Listen {
     let limits = Limits { idle: Some(Duration::from_secs(10)), ..Limits::default() };

@@ -214,7 +214,7 @@ impl Upstreams {
         entry.counts.open += 1;
         entry.counts.connected += 1;
         let change = entry.health.connected(now);
-        self.logged(id, change)
+        self.log_change(id, change)
     }
 
     /// Reports that the upstream failed: a connection to it could not be established. Logs the
@@ -228,7 +228,7 @@ impl Upstreams {
         entry.counts.failed += 1;
         let change = entry.health.failed(now, max_failures, fail_timeout);
         self.forget_drained();
-        self.logged(id, change)
+        self.log_change(id, change)
     }
 
     /// Reports that a connection was abandoned before it was established, for a reason that does
@@ -257,7 +257,7 @@ impl Upstreams {
     pub fn checked(&mut self, id: UpstreamId, succeeded: bool, now: Duration) -> Option<Change> {
         let options = self.options;
         let change = self.entry_mut(id)?.health.checked(succeeded, now, &options);
-        self.logged(id, change)
+        self.log_change(id, change)
     }
 
     /// The time at which the next ejected upstream may be tried again, if any is ejected. Waiting
@@ -286,7 +286,8 @@ impl Upstreams {
         &self.options
     }
 
-    fn logged(&self, id: UpstreamId, change: Option<Change>) -> Option<Change> {
+    /// Logs a change of an upstream, if there was one, and returns it.
+    fn log_change(&self, id: UpstreamId, change: Option<Change>) -> Option<Change> {
         let upstream = self.get(id)?;
         match change? {
             Change::Ejected => {

@@ -123,7 +123,8 @@ pub enum Reason {
     Transport,
     /// The reactor stopped, and the grace period has passed.
     Stopped,
-    /// The connection at the other end of its [relay](crate::Peer::relay_to) failed.
+    /// The connection at the other end of its [relay](crate::Peer::relay_to) failed, or the input
+    /// of one of the two was [cut](crate::Context::is_cut).
     RelayLost,
     /// The handler [handed the connection over](crate::Context::hand_over): it continues with
     /// another session.

@@ -164,8 +164,8 @@ impl Peer<'_> {
     ///   closed it or it has received everything including the end, and if it is a source whose
     ///   destination could not be [connected](crate::Turn::connect). Input that arrived before a
     ///   reset is still sent to the destination, at the destination's pace.
-    /// - If the input is [cut](crate::Context::is_cut), the destination is reset too. A source that
-    ///   gets the input of its destination is then reset as well; another one gets `on_eof`.
+    /// - If the input is [cut](crate::Context::is_cut), the destination is reset too. If the two
+    ///   connections relay to each other, both are reset; otherwise the source gets `on_eof`.
     /// - [`pause`](crate::Peer::pause) on the source stops the relay; on the destination it has no
     ///   effect. If the handler closes or shuts down the destination, nothing more is forwarded,
     ///   and the source waits until the destination has ended.

@@ -188,8 +188,9 @@ fn pass_end(core: &mut Core, index: u32, to: u32) {
     let is_part = left(core, index).is_some();
     stop_relaying(core, index);
     if is_part || is_cut {
-        // `on_eof` of the source comes next, again if it was called before. It may close the source
-        // in order, which would make the other direction of a pair look complete.
+        // `on_eof` of the source comes next, again if it was called before. Not in a pair: `on_eof`
+        // may close the source in order, and the other direction would look complete. The failure
+        // of `to` resets the source.
         if !is_part && source(core, index).is_some_and(|feeder| feeder.index == to) {
             core[index].flags.clear(Flags::OWES_EOF);
         }

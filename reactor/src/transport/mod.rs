@@ -28,7 +28,8 @@
 //!
 //! If the peer's socket ends before its transport does, the input ends as usual, and
 //! [`Context::is_cut`](crate::Context::is_cut) returns `true`. A relay then resets its destination,
-//! and a file whose end is marked by the end of the stream is not kept.
+//! and its source too if the two relay to each other, and a file whose end is marked by the end of
+//! the stream is not kept.
 //!
 //! # TLS in the kernel
 //!

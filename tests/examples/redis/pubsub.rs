@@ -134,3 +134,16 @@ fn the_longest_messages_reach_a_subscriber_that_reads() {
     assert_eq!(got(&mut h, publisher), ":1|");
     assert_eq!(got(&mut h, reader), format!("*3|$7|message|$1|a|$16000000|{message}|"));
 }
+
+#[test]
+fn a_client_has_a_maximum_number_of_patterns() {
+    let mut h = serve();
+    let client = h.open();
+    let names: String = (0..999).map(|number| format!(" {number}*")).collect();
+    assert!(ask(&mut h, client, &format!("PSUBSCRIBE{names}")).ends_with("|:999|"));
+    let refused = "-ERR a client has at most 1000 patterns|";
+    assert_eq!(ask(&mut h, client, "PSUBSCRIBE a* b*"), refused);
+    assert!(ask(&mut h, client, "PSUBSCRIBE a*").ends_with("|:1000|"));
+    // Channels do not count.
+    assert!(ask(&mut h, client, "SUBSCRIBE a").ends_with("|:1001|"));
+}

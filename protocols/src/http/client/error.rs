@@ -27,9 +27,9 @@ pub enum Cause {
     /// [`ClientOptions::waiting`](super::ClientOptions::waiting).
     QueueFull,
     /// No connection was established. The kinds are those of
-    /// [`Reason::Unconnected`](sluicegate_reactor::Reason::Unconnected). With a transport, `TimedOut`
-    /// and `ConnectionReset` also mean that its handshake took too long, and that the origin ended
-    /// the connection during the handshake.
+    /// [`Reason::Unconnected`](sluicegate_reactor::Reason::Unconnected). With a transport,
+    /// `TimedOut` also means that its handshake took too long, and `ConnectionReset` that the
+    /// origin ended the connection during the handshake.
     Unconnected(io::ErrorKind),
     /// The [transport](sluicegate_reactor::transport) failed, such as the handshake of TLS. The
     /// text says why.

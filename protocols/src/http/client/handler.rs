@@ -199,8 +199,6 @@ impl<E: Exchange> Receive<Refused<E>, Session<E>> for Connections<E> {
 fn cause_of<E: Exchange>(why: Reason, received: Option<u64>, running: &Running<E>) -> Cause {
     match why {
         Reason::Unconnected(kind) => Cause::Unconnected(kind),
-        // In the handshake: nothing of the request was sent.
-        Reason::Reset if received.is_none() => Cause::Unconnected(ErrorKind::ConnectionReset),
         // A deadline of an open connection sets a failure, so this was that of the handshake.
         Reason::TimedOut => Cause::Unconnected(ErrorKind::TimedOut),
         Reason::Stopped => Cause::Stopped,
@@ -208,9 +206,12 @@ fn cause_of<E: Exchange>(why: Reason, received: Option<u64>, running: &Running<E
         Reason::Panicked => Cause::Panicked,
         Reason::Aborted if running.is_streaming() => Cause::UnfinishedRequest,
         Reason::Failed | Reason::Truncated => Cause::Failed,
-        Reason::Reset if received.is_some_and(|count| running.is_unanswered(count)) => {
-            Cause::Closed
-        }
+        Reason::Reset => match received {
+            // In the handshake: nothing of the request was sent.
+            None => Cause::Unconnected(ErrorKind::ConnectionReset),
+            Some(count) if running.is_unanswered(count) => Cause::Closed,
+            Some(_) => Cause::Truncated,
+        },
         _ => Cause::Truncated,
     }
 }

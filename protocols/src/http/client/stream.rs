@@ -29,7 +29,7 @@ pub struct RequestStream {
 /// The state that a connection shares with the stream of its request.
 #[derive(Debug)]
 pub(super) struct StreamState {
-    /// The body that the stream starts with; `None` once it has been created.
+    /// The body of the stream; `None` once the stream exists.
     unopened: Cell<Option<FramedBody>>,
     is_finished: Cell<bool>,
     /// Whether the exchange waits for room.

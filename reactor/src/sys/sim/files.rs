@@ -1,7 +1,6 @@
-//! The files of a simulated machine: how tests change them and calls find and read them.
-//!
-//! Tests do so through [`World::files`](super::World::files), with simpler paths than the system
-//! calls accept: see [`Files`].
+//! Finding, reading and changing the files of a simulated machine. Tests change them through
+//! [`World::files`](super::World::files), with simpler paths than the system calls accept: see
+//! [`Files`].
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
