@@ -185,8 +185,9 @@ fn a_damaged_record_ends_its_connection_with_an_alert_and_delivers_nothing() {
             }
             let damage = match sim.below(5) {
                 0 => Damage::Changed(1 + sim.below(17)),
-                // Not more than what follows it at least, so that the server waits for nothing.
-                1 => Damage::Truncated(1 + sim.below(20)),
+                // Not more than what follows it at least, so that the server waits for nothing; and
+                // nothing of its header, in place of which the next one would state a wrong length.
+                1 => Damage::Truncated(1 + sim.below(17)),
                 2 => Damage::Dropped,
                 3 => Damage::Repeated,
                 _ => Damage::Late,
