@@ -63,6 +63,14 @@ impl<'a> Tlvs<'a> {
     }
 
     /// Returns the value of the first TLV of this type.
+    ///
+    /// ```
+    /// use sluicegate_protocols::proxy_protocol::{Header, Tlv};
+    ///
+    /// fn id(header: &Header) -> Option<&[u8]> {
+    ///     header.tlvs().find(Tlv::UNIQUE_ID)
+    /// }
+    /// ```
     #[must_use]
     pub fn find(mut self, kind: u8) -> Option<&'a [u8]> {
         self.find_map(|tlv| (tlv.kind == kind).then_some(tlv.value))

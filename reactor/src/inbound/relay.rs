@@ -187,6 +187,9 @@ fn pass_end(core: &mut Core, index: u32, to: u32) {
     let is_cut = core[index].is_cut();
     let is_part = left(core, index).is_some();
     stop_relaying(core, index);
+    if is_cut {
+        log::debug!("{}: the transport did not end its stream", core.describe(index));
+    }
     if is_part || is_cut {
         // `on_eof` of the source comes next, again if it was called before. Not in a pair: `on_eof`
         // may close the source in order, and the other direction would look complete. The failure
