@@ -64,6 +64,7 @@
 mod exposition;
 mod gather;
 mod json;
+mod listener;
 mod metrics;
 mod page;
 mod readiness;
@@ -76,10 +77,11 @@ mod status;
 mod tests;
 mod warnings;
 
+pub use listener::{address, listen_options};
 pub use readiness::{Phase, Readiness, ReadinessCheck};
 pub use sample::StatusOptions;
 pub use service::StatusService;
 #[cfg(feature = "tracing")]
 pub use spans::ConnectionSpans;
-pub use status::{StatusPart, StatusThread, address, listen_options};
+pub use status::{StatusPart, StatusThread};
 pub use warnings::{RecentWarnings, Warning};

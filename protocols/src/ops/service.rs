@@ -9,11 +9,11 @@ use sluicegate_reactor::{Bytes, ConnId, HandlerId, Receive, Sent, Sessions, Time
 use super::exposition::Format;
 use super::gather::{Gathering, Message, Shared};
 use super::json::json;
+use super::listener::listen_options;
 use super::metrics;
 use super::page;
 use super::readiness::Phase;
 use super::sample::{Sample, ThreadSample};
-use super::status::listen_options;
 use crate::http::{
     Answered, Deferred, Http, HttpMetrics, Method, Reply, Request, ResponseStream, Service, Status,
     values,
