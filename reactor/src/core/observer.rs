@@ -67,41 +67,30 @@ use crate::sys::Address;
 /// # Ok(())
 /// # }
 /// ```
+#[expect(unused_variables, reason = "the defaults do nothing")]
 pub trait Observer: 'static {
     /// A connection is ready for its handler: accepted, [adopted](crate::Turn::adopt) or
     /// [connected](crate::Turn::connect), and past the handshake of its transport.
-    fn opened(&mut self, connection: &Observed<'_>) {
-        let _ = connection;
-    }
+    fn opened(&mut self, connection: &Observed<'_>) {}
 
     /// Bytes have arrived; the handler has not seen them yet. If a transport encrypts the
     /// connection, they are those that it has opened.
-    fn received(&mut self, connection: &Observed<'_>, bytes: u64) {
-        let _ = (connection, bytes);
-    }
+    fn received(&mut self, connection: &Observed<'_>, bytes: u64) {}
 
     /// The kernel has accepted bytes to send. If a transport encrypts the connection, they are
     /// counted before they are sealed.
-    fn sent(&mut self, connection: &Observed<'_>, bytes: u64) {
-        let _ = (connection, bytes);
-    }
+    fn sent(&mut self, connection: &Observed<'_>, bytes: u64) {}
 
     /// An opened connection is over; the handler's [`on_close`](crate::Handler::on_close) follows.
     /// The socket may [linger](crate::Limits::linger_time).
-    fn closed(&mut self, connection: &Observed<'_>, why: Reason) {
-        let _ = (connection, why);
-    }
+    fn closed(&mut self, connection: &Observed<'_>, why: Reason) {}
 
     /// A connection has ended before it was opened: it was not established, or the handshake of its
     /// transport was not completed.
-    fn failed(&mut self, connection: &Observed<'_>, why: Reason) {
-        let _ = (connection, why);
-    }
+    fn failed(&mut self, connection: &Observed<'_>, why: Reason) {}
 
     /// A turn has ended. It took this time, from the end of its wait for events.
-    fn turn(&mut self, time: Duration) {
-        let _ = time;
-    }
+    fn turn(&mut self, time: Duration) {}
 }
 
 /// A connection, as an [`Observer`] sees it. It is printed as in the log, with its id, its peer and

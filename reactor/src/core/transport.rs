@@ -19,6 +19,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// that arrive to [`open`](Transport::open), and the bytes that the handler sends to
 /// [`seal`](Transport::seal). In every callback, the bytes that the transport puts into `out` are
 /// sent, in order.
+#[expect(unused_variables, reason = "most defaults do nothing")]
 pub trait Transport: 'static {
     /// Called once when the connection is established, before any other method. If this side sends
     /// the first message, it does so here.
@@ -26,7 +27,6 @@ pub trait Transport: 'static {
     /// # Errors
     /// An error ends the connection.
     fn start(&mut self, out: &mut Output<'_>) -> Result<(), Error> {
-        let _ = out;
         Ok(())
     }
 
@@ -51,9 +51,7 @@ pub trait Transport: 'static {
     /// Called once when nothing more will be sent. Writes the end of the stream, if the transport
     /// has one. The reactor then shuts down the socket's sending side, and drops any later output
     /// of the transport.
-    fn close(&mut self, out: &mut Output<'_>) {
-        let _ = out;
-    }
+    fn close(&mut self, out: &mut Output<'_>) {}
 
     /// The state of the transport. The reactor checks it after each callback until it is no longer
     /// [`State::Handshake`].
@@ -81,7 +79,6 @@ pub trait Transport: 'static {
     /// transport's value of the type `of`, if it has one. A transport that wraps another one
     /// forwards the call.
     fn details(&self, of: TypeId) -> Option<&dyn Any> {
-        let _ = of;
         None
     }
 

@@ -57,6 +57,7 @@ pub use turn::Turn;
     note = "wrap a `LineHandler` in `Lines::new(..)`, a `FrameHandler` in `Frames::new(..)` and a \
             `Service` in `Http::new(..)`, or implement `Handler` for `{Self}`"
 )]
+#[expect(unused_variables, reason = "most defaults do nothing")]
 pub trait Handler: Sized + 'static {
     /// The state of one connection.
     type Session: 'static;
@@ -69,9 +70,7 @@ pub trait Handler: Sized + 'static {
     /// over](crate::Context::hand_over) to this handler. Called once, even if reading is paused,
     /// before any other event of the connection. Only a timeout of its own deadline and a
     /// [message](crate::Sessions::get) can arrive earlier.
-    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = (cx, session);
-    }
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {}
 
     /// Bytes have arrived, or the connection has resumed reading after a pause or a full queue and
     /// has unconsumed input. Bytes that a callback does not consume are offered again, together
@@ -89,7 +88,6 @@ pub trait Handler: Sized + 'static {
         session: &mut Self::Session,
         bytes: Payload<'_>,
     ) {
-        let _ = (cx, session, bytes);
     }
 
     /// The file of a [`Context::receive_file`] or [`Context::receive_part`] call is complete, or
@@ -105,7 +103,6 @@ pub trait Handler: Sized + 'static {
         session: &mut Self::Session,
         saved: Result<Saved, NotSaved>,
     ) {
-        let _ = session;
         if saved.is_err() {
             cx.close();
         }
@@ -120,7 +117,6 @@ pub trait Handler: Sized + 'static {
     /// Called once for each call of `relay_part`, unless the connection or its input ends first or
     /// the handler directs the input elsewhere. While the connection is paused, the call waits.
     fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, left: u64) {
-        let _ = session;
         if left > 0 {
             cx.close();
         }
@@ -128,15 +124,12 @@ pub trait Handler: Sized + 'static {
 
     /// A full queue has drained to [`Limits::send_low`](crate::Limits::send_low), or a queue is
     /// empty after [`Peer::request_drain`].
-    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = (cx, session);
-    }
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {}
 
     /// The peer has shut down its sending side; [`Context::unread`] bytes of its input were never
     /// consumed. Responses can still be sent. By default the connection is closed once its queue is
     /// empty.
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = session;
         cx.close();
     }
 
@@ -144,7 +137,6 @@ pub trait Handler: Sized + 'static {
     /// closed. If a handler does neither, the deadline restarts, except for the connection's own,
     /// which the handler may set again.
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
-        let _ = session;
         match which {
             Timeout::WriteStall => cx.abort(),
             Timeout::Idle | Timeout::Own => cx.close(),
@@ -157,7 +149,6 @@ pub trait Handler: Sized + 'static {
     /// close the connection later. Connections still open when the [grace
     /// period](crate::Reactor::set_drain) ends are closed with [`Reason::Stopped`].
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = session;
         cx.close();
     }
 
@@ -166,9 +157,7 @@ pub trait Handler: Sized + 'static {
     /// accepted every byte that was sent. With [`Reason::Stopped`] the peer sees a normal end of
     /// stream unless output is queued. If truncated output could then look complete, the handler
     /// should call [`Peer::abort`](crate::Peer::abort).
-    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
-        let _ = (cx, id, session, why);
-    }
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {}
 }
 
 /// Bytes that have arrived. Derefs to those not consumed yet.
