@@ -3,12 +3,16 @@
 use std::fs;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
+
+use super::unix::clock;
+
 /// The resources that a process uses. Each value is `None` if the system does not report it; only
-/// Linux does.
+/// Linux reports all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessUsage {
-    /// The CPU time of all its threads, in steps of 10 ms.
+    /// The CPU time of all its threads.
     pub cpu: Option<Duration>,
     /// The resident memory in bytes.
     pub resident: Option<u64>,
@@ -18,48 +22,29 @@ pub struct ProcessUsage {
     pub max_descriptors: Option<u64>,
 }
 
-/// The clock ticks per second of `/proc`: `USER_HZ` is 100 on every architecture that Rust has.
-const TICKS: u64 = 100;
-
-/// Reads `/proc/self`, which takes a few system calls, but no time that grows with the process.
+/// Takes a few system calls, but no time that grows with the process.
 pub(super) fn process() -> ProcessUsage {
-    let read = |name| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     // Linux 6.2 has begun to report the number of entries as the size (`proc_fd_getattr`). Counting
     // them would take long in a process with many.
     let descriptors = fs::metadata("/proc/self/fd").ok().map(|metadata| metadata.len());
     ProcessUsage {
-        cpu: cpu(&read("stat")),
-        resident: number_after(&read("status"), "VmRSS:").map(|kib| kib << 10),
+        cpu: Some(Duration::from_nanos(clock(libc::CLOCK_PROCESS_CPUTIME_ID))),
+        resident: resident(&status),
         descriptors: descriptors.filter(|count| *count > 0),
-        max_descriptors: number_after(&read("limits"), "Max open files"),
+        max_descriptors: getrlimit(Resource::Nofile).current,
     }
 }
 
-/// The sum of `utime` and `stime`, fields 14 and 15 (`proc_pid_stat(5)`).
-fn cpu(stat: &str) -> Option<Duration> {
-    // The second field is the name of the program, which may contain anything.
-    let (_, rest) = stat.rsplit_once(") ")?;
-    let mut fields = rest.split(' ').skip(11);
-    let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-    Some(Duration::from_millis(ticks * (1000 / TICKS)))
-}
-
-/// The number that follows this text at the beginning of a line.
-fn number_after(file: &str, text: &str) -> Option<u64> {
-    let rest = file.lines().find_map(|line| line.strip_prefix(text))?;
-    rest.split_whitespace().next()?.parse().ok()
+/// The resident memory in bytes (`proc_pid_status(5)`).
+fn resident(status: &str) -> Option<u64> {
+    let rest = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(rest.split_whitespace().next()?.parse::<u64>().ok()? << 10)
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_program_may_have_any_name() {
-        let stat = "7 (a) R 9) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 1 0 5 6 7";
-        assert_eq!(cpu(stat), Some(Duration::from_secs(2)));
-        assert_eq!(cpu(""), None);
-    }
 
     #[test]
     fn a_file_that_is_opened_is_counted() {

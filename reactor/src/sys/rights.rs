@@ -110,8 +110,7 @@ pub(crate) fn peer_process(socket: &UnixStream) -> io::Result<PeerProcess> {
 
 /// The effective user of this process.
 pub(crate) fn own_user() -> u32 {
-    // SAFETY: takes nothing and cannot fail.
-    unsafe { libc::geteuid() }
+    rustix::process::geteuid().as_raw()
 }
 
 #[cfg(test)]

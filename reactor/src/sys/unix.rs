@@ -227,10 +227,16 @@ pub(super) fn read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<us
 
 #[inline]
 pub(super) fn monotonic() -> u64 {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+/// Reads a clock, in nanoseconds.
+#[inline]
+pub(super) fn clock(which: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one `timespec` to `now`. The call cannot fail: every version of
-    // these systems that can run this program has this clock.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    // these systems that can run this program has the clocks that are asked for.
+    unsafe { libc::clock_gettime(which, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
