@@ -10,7 +10,7 @@ use super::queue::Queue;
 use super::special::{Special, Strategy};
 use super::transport::{End, Layer};
 use super::wheel::Link;
-use crate::sys::{Fd, NO_FD, Ready};
+use crate::sys::{Direction, Fd, NO_FD, Ready};
 
 /// The record of a connection. An idle connection owns nothing but this and its session, so this
 /// size determines the memory of an idle server.
@@ -86,13 +86,6 @@ pub(crate) enum Phase {
     Lingering,
     /// The descriptor is closed; the slot is freed at the end of the turn.
     Gone,
-}
-
-/// Which way bytes move.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Send,
-    Receive,
 }
 
 /// Whether a call on a socket has failed only for now: a signal has interrupted it, or the socket

@@ -51,7 +51,7 @@ pub(crate) use batches::{MOST_HELD, SPARE_BATCHES};
 pub(crate) use budget::{Budget, choose_victims};
 pub(crate) use connect::Attempt;
 pub use connect::Connect;
-pub(crate) use connection::{Connection, Direction, NO_SESSION, Phase, is_passing};
+pub(crate) use connection::{Connection, NO_SESSION, Phase, is_passing};
 pub use endpoints::Endpoints;
 pub(crate) use exact::{Exact, LowWater};
 pub(crate) use flags::Flags;

@@ -17,9 +17,9 @@ use std::io;
 use bytes::Bytes;
 
 use crate::core::transport::End;
-use crate::core::{Chunk, Core, Direction, Flags, Limits, MOVED_UNREAD, Strategy, is_passing};
+use crate::core::{Chunk, Core, Flags, Limits, MOVED_UNREAD, Strategy, is_passing};
 use crate::fs::{NotSaved, Saved};
-use crate::sys::AlignedBuffer;
+use crate::sys::{AlignedBuffer, Direction};
 use crate::time::deadlines;
 use crate::transport;
 

@@ -5,10 +5,9 @@ use std::io::IoSlice;
 use super::wire::{Flushed, Wire, transmit};
 use super::{Outgoing, joins, writes_through};
 use crate::core::{
-    ConnId, Core, Direction, Flags, Group, MOST_UNFLUSHED, Pool, Quantum, Queue, Reason, Sent,
-    is_passing,
+    ConnId, Core, Flags, Group, MOST_UNFLUSHED, Pool, Quantum, Queue, Reason, Sent, is_passing,
 };
-use crate::sys::{More, Ready};
+use crate::sys::{Direction, More, Ready};
 use crate::time::{deadlines, rates};
 
 /// Accepts what a handler sends. A full queue stops the input of its connection.

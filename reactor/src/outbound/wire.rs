@@ -6,7 +6,7 @@ use super::plan::SCRATCH;
 use super::{Action, Front, MAX_PIECES, plan};
 use crate::core::transport::{Error, Layer, SEALED};
 use crate::core::{ColdFiles, Ledger, Limits, Pool, Quantum, Queue, QueuedRegion};
-use crate::sys::{AlignedBuffer, Fd, Kernel, KeyFor, More};
+use crate::sys::{AlignedBuffer, Direction, Fd, Kernel, More};
 
 /// How a flush ended.
 #[derive(Debug)]
@@ -329,7 +329,7 @@ fn transmit_record(
         .unwrap_or_else(|| Err(io::Error::other("the transport has put out half a record")))?;
     layer.outgoing.consume(count, pool);
     match layer.next_key.take() {
-        Some(key) => kernel.set_tls_key(socket, KeyFor::Sending, &key),
+        Some(key) => kernel.set_tls_key(socket, Direction::Send, &key),
         None => Ok(()),
     }
 }

@@ -11,10 +11,10 @@ use std::sync::OnceLock;
 
 use libc::{c_int, cmsghdr, iovec, msghdr, ssize_t};
 
-use super::Fd;
 use super::shortage::is_shortage;
-use super::tls::{Cipher, Key, KeyFor, Suite, TlsVersion};
+use super::tls::{Cipher, Key, Suite, TlsVersion};
 use super::unix::{NO_SIGNAL, check, set_option};
+use super::{Direction, Fd};
 
 #[cfg(test)]
 mod tests;
@@ -77,7 +77,7 @@ fn probe() -> io::Result<Vec<Suite>> {
         attach_tls(socket)?;
         let key = Key::new(suite, &[0; 32][..len], [0; 12], 0);
         let set = |direction| set_tls_key(socket, direction, &key);
-        match set(KeyFor::Sending).and_then(|()| set(KeyFor::Receiving)) {
+        match set(Direction::Send).and_then(|()| set(Direction::Receive)) {
             Ok(()) => supported.push(suite),
             Err(error) if is_shortage(&error) => return Err(error),
             Err(_) => {}
@@ -94,10 +94,10 @@ pub(super) fn attach_tls(socket: Fd) -> io::Result<()> {
     set_option(socket, libc::SOL_TCP, libc::TCP_ULP, b"tls")
 }
 
-pub(super) fn set_tls_key(socket: Fd, direction: KeyFor, key: &Key) -> io::Result<()> {
+pub(super) fn set_tls_key(socket: Fd, direction: Direction, key: &Key) -> io::Result<()> {
     let option = match direction {
-        KeyFor::Sending => libc::TLS_TX,
-        KeyFor::Receiving => libc::TLS_RX,
+        Direction::Send => libc::TLS_TX,
+        Direction::Receive => libc::TLS_RX,
     };
     let mut info = crypto_info(direction, key)?;
     let result = set_option(socket, libc::SOL_TLS, option, &info);
@@ -108,7 +108,7 @@ pub(super) fn set_tls_key(socket: Fd, direction: KeyFor, key: &Key) -> io::Resul
 
 /// A `tls12_crypto_info_*`, which is also for TLS 1.3: version and cipher, then iv, key, salt and
 /// sequence number. They are arrays of bytes, so that there is no padding.
-fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<Vec<u8>> {
+fn crypto_info(direction: Direction, key: &Key) -> io::Result<Vec<u8>> {
     let suite = key.suite;
     let version = match suite.version {
         TlsVersion::Tls12 => libc::TLS_1_2_VERSION,
@@ -125,7 +125,7 @@ fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<Vec<u8>> {
         return Err(ErrorKind::InvalidInput.into());
     }
     let mut nonce = key.nonce;
-    if direction == KeyFor::Sending && suite.version == TlsVersion::Tls12 && salt_len > 0 {
+    if direction == Direction::Send && suite.version == TlsVersion::Tls12 && salt_len > 0 {
         // The records carry the last 8 bytes of their nonce (RFC 5288, section 3). rustls combines
         // these bytes with the sequence number, while the kernel counts up from them. The other
         // half of the range keeps the kernel from using a nonce again, which would reveal the key.

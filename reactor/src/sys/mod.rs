@@ -134,7 +134,7 @@ pub use signal::block_io_signals;
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
 pub use tls::{Cipher, Key, Suite, TlsVersion};
-pub(crate) use tls::{HeldUp, KeyFor, held_up};
+pub(crate) use tls::{HeldUp, held_up};
 pub(crate) use unix::{is_from_network, owned};
 pub(crate) use waker::Waker;
 
@@ -143,6 +143,13 @@ pub(crate) type Fd = i32;
 
 /// The value that stands for no descriptor.
 pub(crate) const NO_FD: Fd = -1;
+/// A direction in which bytes move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Send,
+    Receive,
+}
+
 
 /// Whether more data follows immediately, so that the kernel may hold back a partial segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -268,7 +275,7 @@ kernel_calls! {
     /// From now on the kernel seals what is sent, or opens what is received, as records of data. A
     /// second key takes the place of the first only since Linux 6.14, else this fails with `EBUSY`.
     /// A receive fails with an error that [`held_up`] recognizes if the next record is not data.
-    @linux ktls::set_tls_key(socket: Fd, direction: KeyFor, key: &Key) -> io::Result<()>;
+    @linux ktls::set_tls_key(socket: Fd, direction: Direction, key: &Key) -> io::Result<()>;
     /// Receives the next record as a whole, if `buffer` has room: its content type and length.
     /// `None` is the end of the stream.
     @linux ktls::recv_record(socket: Fd, buffer: &mut [u8]) -> io::Result<Option<(u8, usize)>>;

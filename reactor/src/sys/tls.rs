@@ -74,13 +74,6 @@ impl fmt::Debug for Key {
     }
 }
 
-/// A direction of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyFor {
-    Sending,
-    Receiving,
-}
-
 /// Why a receive on a socket whose records the kernel opens has brought nothing.
 pub(crate) enum HeldUp {
     /// The next record is not data.

@@ -2,8 +2,8 @@
 
 use super::{failed, offload, receive, send_out, send_owed};
 use crate::core::transport::{Layer, State, Transport};
-use crate::core::{Chunk, Core, Direction, Flags, Phase, Reason, is_passing, tick_after};
-use crate::sys::Ready;
+use crate::core::{Chunk, Core, Flags, Phase, Reason, is_passing, tick_after};
+use crate::sys::{Direction, Ready};
 use crate::time::deadlines;
 
 /// Gives an accepted connection its transport.

@@ -5,8 +5,8 @@ use std::io;
 use super::receive::{WIRE, open_rest};
 use super::{failed, send_owed};
 use crate::core::transport::{Control, End, Error, Keys, Layer, Offload, Output};
-use crate::core::{Core, Direction, Flags, Pool, is_passing};
-use crate::sys::{self, AlignedBuffer, Cipher, HeldUp, Kernel, KeyFor, Suite, TlsVersion};
+use crate::core::{Core, Flags, Pool, is_passing};
+use crate::sys::{self, AlignedBuffer, Cipher, Direction, HeldUp, Kernel, Suite, TlsVersion};
 use crate::time::deadlines;
 
 /// Determines which TLS cipher suites the kernel supports, using connections over the loopback
@@ -69,8 +69,8 @@ fn give_keys(core: &mut Core, index: u32) -> Result<(), Error> {
     let Some(layer) = c.layer() else { return Ok(()) };
     let Keys { send, receive } = call(layer, &mut core.pool, |offload, _| offload.keys())?;
     layer.in_kernel = true;
-    core.kernel.set_tls_key(socket, KeyFor::Sending, &send)?;
-    core.kernel.set_tls_key(socket, KeyFor::Receiving, &receive)?;
+    core.kernel.set_tls_key(socket, Direction::Send, &send)?;
+    core.kernel.set_tls_key(socket, Direction::Receive, &receive)?;
     Ok(())
 }
 
@@ -127,7 +127,7 @@ fn receive_record(core: &mut Core, index: u32) {
                 return failed(core, index, error.into());
             }
             layer.next_key = send;
-            match core.kernel.set_tls_key(c.socket, KeyFor::Receiving, &receive) {
+            match core.kernel.set_tls_key(c.socket, Direction::Receive, &receive) {
                 Ok(()) => send_owed(core, index),
                 Err(error) => fail(core, index, &error),
             }

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use super::{failed, send_owed};
 use crate::core::transport::{End, Layer, Opened, State};
-use crate::core::{Chunk, Core, Direction, Pool, is_passing};
-use crate::sys::{AlignedBuffer, Ready};
+use crate::core::{Chunk, Core, Pool, is_passing};
+use crate::sys::{AlignedBuffer, Direction, Ready};
 use crate::time::deadlines;
 
 /// Size of the buffer that bytes are received into before they are opened.

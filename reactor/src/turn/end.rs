@@ -2,9 +2,9 @@
 
 use super::reactor::Reactor;
 use crate::connect::attempt;
-use crate::core::{Core, Direction, Flags, LowWater, Phase, Reason, is_passing};
+use crate::core::{Core, Flags, LowWater, Phase, Reason, is_passing};
 use crate::inbound;
-use crate::sys::{self, Fd, HeldUp, Kernel, NO_FD, Ready};
+use crate::sys::{self, Direction, Fd, HeldUp, Kernel, NO_FD, Ready};
 use crate::time::{deadlines, rates};
 use crate::transport;
 

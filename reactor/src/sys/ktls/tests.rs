@@ -32,7 +32,8 @@ macro_rules! check {
 fn keys_are_laid_out_as_the_kernel_has_them() {
     for version in [TlsVersion::Tls12, TlsVersion::Tls13] {
         let info = |cipher| {
-            crypto_info(KeyFor::Receiving, &key(Suite { version, cipher })).expect("a known cipher")
+            crypto_info(Direction::Receive, &key(Suite { version, cipher }))
+                .expect("a known cipher")
         };
         let of_version = match version {
             TlsVersion::Tls12 => 0x0303_u16,
@@ -53,7 +54,7 @@ fn keys_are_laid_out_as_the_kernel_has_them() {
 #[test]
 fn the_nonces_of_aes_in_tls_1_2_are_not_those_that_were_used_before() {
     let iv = |suite| {
-        let info = crypto_info(KeyFor::Sending, &key(suite)).expect("a known cipher");
+        let info = crypto_info(Direction::Send, &key(suite)).expect("a known cipher");
         u64::from_be_bytes(*info[4..].first_chunk().expect("8 bytes"))
     };
     let nonce = u64::from_be_bytes(*NONCE[4..].first_chunk().expect("8 bytes"));
@@ -117,8 +118,8 @@ fn records_pass_between_two_kernels_and_other_ones_hold_the_data_up() {
         let Some((mut near, mut far)) = pair() else { return };
         let (near_fd, far_fd) = (near.as_raw_fd(), far.as_raw_fd());
         // The sender changes the nonce in TLS 1.2, where it is in the record.
-        set_tls_key(near_fd, KeyFor::Sending, &key(suite)).expect("a key");
-        set_tls_key(far_fd, KeyFor::Receiving, &key(suite)).expect("a key");
+        set_tls_key(near_fd, Direction::Send, &key(suite)).expect("a key");
+        set_tls_key(far_fd, Direction::Receive, &key(suite)).expect("a key");
         far.set_nonblocking(true).expect("a stream");
         near.write_all(b"first").expect("sent");
         send_record(near_fd, 21, &[1, 0]).expect("sent");
@@ -147,7 +148,7 @@ fn records_pass_between_two_kernels_and_other_ones_hold_the_data_up() {
 fn a_record_does_not_follow_bytes_that_have_no_room() {
     let Some((mut near, _far)) = pair() else { return };
     let fd = near.as_raw_fd();
-    set_tls_key(fd, KeyFor::Sending, &key(all_suites()[3])).expect("a key");
+    set_tls_key(fd, Direction::Send, &key(all_suites()[3])).expect("a key");
     near.set_nonblocking(true).expect("a stream");
     while near.write(&[0; 16 << 10]).is_ok() {}
     let error = send_record(fd, 21, &[1, 0]).expect_err("no room");

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
 
 use super::{Stream, World};
-use crate::sys::tls::{Cipher, Key, KeyFor, Suite};
-use crate::sys::{Fd, Ready};
+use crate::sys::tls::{Cipher, Key, Suite};
+use crate::sys::{Direction, Fd, Ready};
 
 /// What a simulated kernel supports of TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl World {
         attached
     }
 
-    pub(crate) fn set_tls_key(&self, socket: Fd, direction: KeyFor, _: &Key) -> io::Result<()> {
+    pub(crate) fn set_tls_key(&self, socket: Fd, direction: Direction, _: &Key) -> io::Result<()> {
         let may_update = self.0.borrow().tls == KernelTls::Full;
         let set = self.with_socket(socket, |stream, _| stream.set_tls_key(direction, may_update));
         self.note(format_args!("setsockopt({socket}, TLS key for {direction:?})"));
@@ -184,17 +184,17 @@ impl Stream {
         Ok(())
     }
 
-    fn set_tls_key(&mut self, direction: KeyFor, may_update: bool) -> io::Result<()> {
+    fn set_tls_key(&mut self, direction: Direction, may_update: bool) -> io::Result<()> {
         let tls = self.tls.as_mut().expect("a key without TCP_ULP");
         let has = match direction {
-            KeyFor::Sending => &mut tls.seals,
-            KeyFor::Receiving => &mut tls.opens,
+            Direction::Send => &mut tls.seals,
+            Direction::Receive => &mut tls.opens,
         };
         if *has && !may_update {
             return Err(io::Error::from_raw_os_error(libc::EBUSY));
         }
         *has = true;
-        if direction == KeyFor::Receiving {
+        if direction == Direction::Receive {
             self.urgent = None;
         }
         Ok(())
