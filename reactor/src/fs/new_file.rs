@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::condition::{self, Condition};
 use super::{Dir, File};
-use crate::sys::{Fd, Kernel, Shared};
+use crate::sys::{Fd, Kernel, Shared, retry};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -212,16 +212,6 @@ pub(super) fn split(path: &OsStr) -> io::Result<(&OsStr, &OsStr)> {
     Ok((OsStr::from_bytes(parent), OsStr::from_bytes(name)))
 }
 
-/// Repeats a call that a signal interrupts. NFS and FUSE let signals interrupt even fsync(2).
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
 /// Moves `left` bytes by calls that get the number of bytes left and the offset. Advances `offset`
 /// by the number of bytes moved, also if a call fails.
 fn move_all(
@@ -408,6 +398,7 @@ impl Writer {
             return Ok(Committed::Created);
         };
         if *sync {
+            // NFS and FUSE let signals interrupt even fsync(2).
             retry(|| kernel.sync(self.file.fd()))?;
         }
         let guard = match &self.condition {

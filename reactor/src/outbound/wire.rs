@@ -6,7 +6,7 @@ use super::plan::SCRATCH;
 use super::{Action, Front, MAX_PIECES, plan};
 use crate::core::transport::{Error, Layer, SEALED};
 use crate::core::{ColdFiles, Ledger, Limits, Pool, Quantum, Queue, QueuedRegion};
-use crate::sys::{AlignedBuffer, Direction, Fd, Kernel, More};
+use crate::sys::{AlignedBuffer, Direction, Fd, Kernel, More, retry};
 
 /// How a flush ended.
 #[derive(Debug)]
@@ -234,13 +234,10 @@ impl Wire<'_> {
     fn probe(&mut self, region: &mut QueuedRegion, bytes: usize) {
         let file = region.file.fd();
         let mut look = |at: u64| {
-            loop {
+            retry(|| {
                 self.ledger.probes += 1;
-                match self.kernel.read_nowait(file, &mut [0], at) {
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    result => return result,
-                }
-            }
+                self.kernel.read_nowait(file, &mut [0], at)
+            })
         };
         let begins = if region.continues() { Ok(1) } else { look(region.offset) };
         match begins.and_then(|_| look(region.offset.saturating_add(bytes as u64 - 1))) {

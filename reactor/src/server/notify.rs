@@ -41,7 +41,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::handler::{Context, Handler, Input, Receive, Sessions};
-use crate::sys::{Address, Kernel};
+use crate::sys::{Address, Kernel, about};
 use crate::turn::reactor::Reactor;
 
 /// Sends messages to the service manager that started the process. Clones send to the same service
@@ -81,10 +81,8 @@ impl Notifier {
             [b'@', name @ ..] => Address::from_abstract_name(name),
             _ => Address::from_path(&to),
         };
-        let wrong = |error: io::Error| {
-            io::Error::new(error.kind(), format!("NOTIFY_SOCKET={}: {error}", to.display()))
-        };
-        let Address::Unix(to) = address.map_err(wrong)? else { unreachable!("made above") };
+        let address = address.map_err(about(format_args!("NOTIFY_SOCKET={}", to.display())))?;
+        let Address::Unix(to) = address else { unreachable!("made above") };
         let variable = |name| env::var(name).ok();
         let (period, pid) = (variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"));
         let watchdog = watchdog(std::process::id(), period.as_deref(), pid.as_deref())?;

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use libc::{c_int, cmsghdr, iovec, msghdr, ssize_t};
 
-use super::shortage::is_shortage;
+use super::errors::is_shortage;
 use super::tls::{Cipher, Key, Suite, TlsVersion};
 use super::unix::{NO_SIGNAL, check, set_option};
 use super::{Direction, Fd};

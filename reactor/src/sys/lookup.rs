@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use super::shortage::is_shortage;
+use super::errors::is_shortage;
 
 /// Asks the system for the addresses of a name, and waits for the answer: `getaddrinfo(3)` may take
 /// seconds. `NotFound` if the name has none, `QuotaExceeded` if this process or machine has run out

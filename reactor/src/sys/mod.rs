@@ -66,7 +66,6 @@
 //! and compensates for.
 
 use std::ffi::OsStr;
-use std::fmt::Display;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -80,6 +79,7 @@ mod buffer;
 mod connect;
 mod create;
 mod dir;
+mod errors;
 mod event;
 #[cfg(target_os = "linux")]
 mod ktls;
@@ -96,7 +96,6 @@ mod rights;
 mod safe_ret;
 mod sendfile;
 mod shared;
-mod shortage;
 mod signal;
 mod socket_file;
 mod tls;
@@ -117,6 +116,8 @@ pub use address::Address;
 pub(crate) use adopt::take_inherited;
 pub(crate) use buffer::{AlignedBuffer, PAGE, to_middle_of_page, trim_heap};
 pub(crate) use connect::connect_at;
+pub use errors::is_out_of_descriptors;
+pub(crate) use errors::{about, is_shortage, retry};
 pub(crate) use event::{Event, Ready};
 pub(crate) use listen::{DIVIDES, bind_beside, check_only_ipv6, set_backlog};
 pub(crate) use lookup::look_up;
@@ -128,8 +129,6 @@ pub(crate) use rights::{
 };
 pub(crate) use safe_ret::detect as detect_safe_ret;
 pub(crate) use shared::Shared;
-pub use shortage::is_out_of_descriptors;
-pub(crate) use shortage::is_shortage;
 pub use signal::block_io_signals;
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
@@ -143,13 +142,13 @@ pub(crate) type Fd = i32;
 
 /// The value that stands for no descriptor.
 pub(crate) const NO_FD: Fd = -1;
+
 /// A direction in which bytes move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Send,
     Receive,
 }
-
 
 /// Whether more data follows immediately, so that the kernel may hold back a partial segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -362,11 +361,6 @@ pub(crate) const HAS_SPLICE: bool = cfg!(target_os = "linux");
 
 /// Whether [`Kernel::read_nowait`] exists on this system.
 pub(crate) const HAS_NOWAIT: bool = cfg!(target_os = "linux");
-
-/// For `map_err`: the error with what it concerns, as `what: error`.
-pub(crate) fn about(what: impl Display) -> impl FnOnce(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
-}
 
 /// The readiness queue.
 pub(crate) enum Selector {

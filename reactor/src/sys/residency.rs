@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::{Fd, unix};
+use super::{Fd, retry, unix};
 
 #[cfg(target_os = "linux")]
 #[inline]
@@ -39,11 +39,10 @@ pub(super) fn warm(file: Fd, offset: u64, bytes: usize) -> io::Result<()> {
     let mut done = 0;
     while done < bytes {
         let most = buffer.len().min(bytes - done);
-        match unix::read_at(file, &mut buffer[..most], offset.saturating_add(done as u64)) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        let at = offset.saturating_add(done as u64);
+        match retry(|| unix::read_at(file, &mut buffer[..most], at))? {
+            0 => break,
+            count => done += count,
         }
     }
     Ok(())

@@ -112,11 +112,12 @@ pub(crate) use offload::held_up;
 pub use offload::probe_kernel;
 pub(crate) use receive::receive;
 
-use std::io::{self, ErrorKind};
+use std::io;
 
 use crate::core::transport::Layer;
 use crate::core::{Core, Flags};
 use crate::outbound;
+use crate::sys::retry;
 
 /// Ends a stream, once, when everything else has been sent.
 pub(crate) fn close(core: &mut Core, index: u32) {
@@ -178,10 +179,7 @@ fn send_out(core: &mut Core, index: u32) -> io::Result<()> {
     let socket = c.socket;
     let Some(layer) = c.layer() else { return Ok(()) };
     while layer.outgoing.len() > 0 {
-        match outbound::transmit_sealed(&core.kernel, socket, layer, &mut core.pool, ledger) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            sent => sent?,
-        }
+        retry(|| outbound::transmit_sealed(&core.kernel, socket, layer, &mut core.pool, ledger))?;
     }
     Ok(())
 }

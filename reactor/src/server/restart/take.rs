@@ -94,9 +94,7 @@ impl Predecessor {
                 log::warn!("{name} ended before it released its listeners");
                 Ok(())
             }
-            Err(error) => {
-                Err(io::Error::new(error.kind(), format!("{name} keeps running: {error}")))
-            }
+            Err(error) => Err(sys::about(format_args!("{name} keeps running"))(error)),
         }
     }
 

@@ -1,6 +1,22 @@
-//! Errors that mean that something has run out.
+//! Helpers for errors, and the errors that mean that something has run out.
 
+use std::fmt::Display;
 use std::io;
+
+/// For `map_err`: the error with what it concerns, as `what: error`.
+pub(crate) fn about(what: impl Display) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// Repeats a call that a signal interrupts.
+pub(crate) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
 
 /// Whether an error means that the process or the system has run out of descriptors (`EMFILE`,
 /// `ENFILE`). [`io::ErrorKind`] has no variant for this. Closing descriptors may help.
