@@ -263,7 +263,7 @@ impl Turn {
     {
         self.assert_known(to);
         let message = Cell::new(Some(message));
-        self.timers.once(self.core.now, time, Delivery::new(to, move || message.take()))
+        self.timers.set(self.core.now, time, None, Delivery::new(to, move || message.take()))
     }
 
     /// Delivers a copy of a message to a handler periodically, for the first time `period` after
@@ -279,7 +279,8 @@ impl Turn {
         M: Clone + 'static,
     {
         self.assert_known(to);
-        self.timers.every(self.core.now, period, Delivery::new(to, move || Some(message.clone())))
+        let delivery = Delivery::new(to, move || Some(message.clone()));
+        self.timers.set(self.core.now, period, Some(period), delivery)
     }
 
     /// Cancels a timer, even from within its own message. Its message is no longer delivered, even

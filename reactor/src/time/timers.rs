@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::num::NonZeroU64;
 use std::time::Duration;
 
 use slab::Slab;
@@ -26,8 +25,8 @@ struct Timer<M> {
     number: u64,
     /// The time before which it does not fire, in nanoseconds.
     at: u64,
-    /// The period in nanoseconds, if it repeats.
-    period: Option<NonZeroU64>,
+    /// The period in nanoseconds, at least 1, if it repeats.
+    period: Option<u64>,
     message: M,
 }
 
@@ -81,18 +80,15 @@ impl<M: Clone> Timers<M> {
         *self = Timers::new(0);
     }
 
-    /// Sets a timer that fires once, `after` from now.
-    pub(crate) fn once(&mut self, now: u64, after: Duration, message: M) -> TimerId {
-        self.insert(now.saturating_add(nanos(after)), now, None, message)
-    }
-
-    /// Sets a timer that fires once in every `period`.
-    pub(crate) fn every(&mut self, now: u64, period: Duration, message: M) -> TimerId {
-        let period = NonZeroU64::new(nanos(period)).unwrap_or(NonZeroU64::MIN);
-        self.insert(now.saturating_add(period.get()), now, Some(period), message)
-    }
-
-    fn insert(&mut self, at: u64, now: u64, period: Option<NonZeroU64>, message: M) -> TimerId {
+    /// Sets a timer that fires `after` from now, and then once in every `period` if it has one.
+    pub(crate) fn set(
+        &mut self,
+        now: u64,
+        after: Duration,
+        period: Option<Duration>,
+        message: M,
+    ) -> TimerId {
+        let (at, period) = (now.saturating_add(nanos(after)), period.map(|it| nanos(it).max(1)));
         let number = self.next_number;
         self.next_number += 1;
         let timer = Timer { link: Link::default(), number, at, period, message };
@@ -149,7 +145,7 @@ impl<M: Clone> Timers<M> {
                 return Some(self.set.remove(index as usize).message);
             };
             let missed = (now - at) / period;
-            timer.at = at.saturating_add(period.get().saturating_mul(missed + 1));
+            timer.at = at.saturating_add(period.saturating_mul(missed + 1));
             let (next, message) = (timer.at, timer.message.clone());
             self.schedule(index, next, now);
             return Some(message);
