@@ -34,16 +34,16 @@ pub(crate) trait Dispatch: Any {
 pub(crate) struct Handlers(Vec<Option<Box<dyn Dispatch>>>);
 
 impl Handlers {
-    /// Adds a place, with or without a handler.
-    pub(super) fn add<H: Handler>(&mut self, handler: Option<H>) -> usize {
-        self.0.push(handler.map(boxed));
+    /// Adds a place without a handler.
+    pub(super) fn reserve(&mut self) -> usize {
+        self.0.push(None);
         self.0.len() - 1
     }
 
     pub(super) fn install<H: Handler>(&mut self, id: HandlerId<H>, handler: H) {
         let place = self.0.get_mut(usize::from(id.index)).expect(FOREIGN);
         assert!(place.is_none(), "{id:?} already has a handler");
-        *place = Some(boxed(handler));
+        *place = Some(Box::new(Registered::new(handler)));
     }
 
     /// Panics if a place is still empty, so that no event can meet one.
@@ -114,10 +114,6 @@ impl Handlers {
             change_hands(&mut turn.core, index, to);
         }
     }
-}
-
-fn boxed<H: Handler>(handler: H) -> Box<dyn Dispatch> {
-    Box::new(Registered::new(handler))
 }
 
 /// Moves a connection to another handler, which starts as with a new connection.

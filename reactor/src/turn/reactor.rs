@@ -148,7 +148,9 @@ impl Reactor {
     /// # Panics
     /// If the reactor already has 256 handlers.
     pub fn register<H: Handler>(&mut self, handler: H) -> HandlerId<H> {
-        self.add_handler(Some(handler))
+        let id = self.reserve();
+        self.install(id, handler);
+        id
     }
 
     /// Reserves an id for a handler that others must refer to before it exists, such as two
@@ -187,7 +189,10 @@ impl Reactor {
     /// If the reactor already has 256 handlers.
     #[must_use = "the reactor does not run until the handler is installed"]
     pub fn reserve<H: Handler>(&mut self) -> HandlerId<H> {
-        self.add_handler(None)
+        let index = self.handlers.reserve();
+        assert!(index < MOST_HANDLERS, "a reactor has at most {MOST_HANDLERS} handlers");
+        self.turn.handlers.push((TypeId::of::<H>(), type_name::<H>));
+        HandlerId::new(index as u8)
     }
 
     /// Installs a handler under the id that was [reserved](crate::Reactor::reserve) for it.
@@ -198,13 +203,6 @@ impl Reactor {
     pub fn install<H: Handler>(&mut self, id: HandlerId<H>, handler: H) {
         self.turn.assert_known(id);
         self.handlers.install(id, handler);
-    }
-
-    fn add_handler<H: Handler>(&mut self, handler: Option<H>) -> HandlerId<H> {
-        let index = self.handlers.add(handler);
-        assert!(index < MOST_HANDLERS, "a reactor has at most {MOST_HANDLERS} handlers");
-        self.turn.handlers.push((TypeId::of::<H>(), type_name::<H>));
-        HandlerId::new(index as u8)
     }
 
     /// Returns a registered handler.
