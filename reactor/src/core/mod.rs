@@ -276,19 +276,13 @@ impl Core {
     /// # Errors
     /// `ErrorKind::QuotaExceeded` if there have been 65,536 groups: none is used again.
     pub(crate) fn add_group(&mut self, group: Group) -> io::Result<u16> {
-        self.has_room_for_group()?;
+        if self.groups.len() == MOST_GROUPS {
+            let text = "a reactor has at most 65,536 listeners, connectors and sets of limits in \
+                        its lifetime, closed ones included";
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, text));
+        }
         self.groups.push(group);
         Ok((self.groups.len() - 1) as u16)
-    }
-
-    /// Returns an error if no other group can be added.
-    pub(crate) fn has_room_for_group(&self) -> io::Result<()> {
-        if self.groups.len() < MOST_GROUPS {
-            return Ok(());
-        }
-        let text = "a reactor has at most 65,536 listeners, connectors and sets of limits in its \
-                    lifetime, closed ones included";
-        Err(io::Error::new(io::ErrorKind::QuotaExceeded, text))
     }
 
     /// Registers a connected socket and gives it a slot. Does not arm its deadlines.

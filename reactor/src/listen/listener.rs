@@ -71,7 +71,6 @@ fn watch(core: &mut Core, index: usize, source: &Source) -> io::Result<Address> 
     if core.is_draining() {
         return Err(io::Error::other("the reactor is stopping and has closed its listeners"));
     }
-    core.has_room_for_group()?;
     match source {
         Source::Socket(socket, ..) => {
             let address = core.kernel.local_address(*socket)?;
@@ -93,22 +92,24 @@ impl Listener {
         handler: u8,
         group: Option<u16>,
     ) -> io::Result<Listener> {
-        let address = match watch(core, index, &source) {
-            Ok(address) => address,
-            Err(error) => {
-                source.close(core);
-                return Err(error);
-            }
-        };
         let burst = listen.accept_burst.into();
-        let new_group = || Group {
+        let new_group = |address: &Address| Group {
             limit: Some(listen.max_connections),
             per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
             accepts: listen.accept_rate.map(|rate| Bucket::new(rate.into(), burst)),
             address: Some(address.clone()),
             ..Group::new(listen.limits.clone(), listen.send_rate)
         };
-        let group = group.map_or_else(|| core.add_group(new_group()), Ok)?;
+        let made = watch(core, index, &source).and_then(|address| {
+            Ok((group.map_or_else(|| core.add_group(new_group(&address)), Ok)?, address))
+        });
+        let (group, address) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                source.close(core);
+                return Err(error);
+            }
+        };
         Ok(Listener {
             source,
             address,
