@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::{Arrival, block, pipe, receive, set_strategy};
+use super::{Arrival, block, note_no_pipe, receive, receive_into_pipe, set_strategy};
 use crate::core::{ConnId, Core, Flags, Pipe, Strategy};
 use crate::fs::{Batch, Committed, Finished, GATHER, Need, NewFile, Saving, WhenWhole};
 use crate::sys::{AlignedBuffer, Ready};
@@ -182,10 +182,10 @@ fn splice(core: &mut Core, index: u32, most: usize) {
             if let Some(saving) = saving(core, index) {
                 saving.splice_from = u64::MAX;
             }
-            return pipe::note_missing(core, index, &error);
+            return note_no_pipe(core, index, &error);
         }
     };
-    let count = pipe::receive(core, &pipe, index, most).unwrap_or(0);
+    let count = receive_into_pipe(core, &pipe, index, most).unwrap_or(0);
     let left = saving(core, index).map_or(count, |saving| saving.take_from(pipe.read, count));
     // What is left in a pipe would go to the next file.
     core.batches.pipe = (left == 0).then_some(pipe);

@@ -17,7 +17,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::core::transport::End;
-use crate::core::{Chunk, Core, Flags, Limits, MOVED_UNREAD, Strategy, is_passing};
+use crate::core::{Chunk, Core, Flags, Limits, MOVED_UNREAD, Pipe, Strategy, is_passing};
 use crate::fs::{NotSaved, Saved};
 use crate::sys::{AlignedBuffer, Direction};
 use crate::time::deadlines;
@@ -26,7 +26,6 @@ use crate::transport;
 mod exact;
 mod file;
 mod low_water;
-mod pipe;
 mod relay;
 mod stream;
 #[cfg(all(test, feature = "testing"))]
@@ -161,6 +160,24 @@ fn receive_behind(core: &mut Core, index: u32, mut unread: Chunk, most: usize) -
     unread.filled(received.unwrap_or(0));
     core.special(index).unread = unread;
     if received.is_some() { Arrival::Unread } else { Arrival::Progress }
+}
+
+/// Makes one `splice` of at most `most` bytes to an empty pipe. Returns how many bytes it brought,
+/// if any.
+fn receive_into_pipe(core: &mut Core, pipe: &Pipe, index: u32, most: usize) -> Option<usize> {
+    let c = &core[index];
+    let result = core.kernel.splice(c.socket, pipe.write, most.min(pipe.size));
+    // Fewer bytes than fit may not be all there are: small pieces can fill the pipe before.
+    let asked = *result.as_ref().unwrap_or(&0);
+    let count = note(core, index, asked, result)?;
+    core.ledger_of(index).received_by_splice += count as u64;
+    Some(count)
+}
+
+/// Records that a connection receives through memory because no pipe could be opened.
+fn note_no_pipe(core: &mut Core, index: u32, error: &io::Error) {
+    log::debug!("{}: no pipe to receive into: {error}", core.describe(index));
+    core.ledger_of(index).no_pipe += 1;
 }
 
 /// Accounts for a receive of up to `asked` bytes. Nothing else does. Returns how many bytes it

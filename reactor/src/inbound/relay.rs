@@ -15,7 +15,7 @@
 //! returns `EAGAIN` both for an empty socket and for a full pipe, so it only ever receives into an
 //! empty pipe.
 
-use super::{Arrival, block, pipe, receive, set_strategy};
+use super::{Arrival, block, note_no_pipe, receive, receive_into_pipe, set_strategy};
 use crate::core::{ConnId, Connection, Core, Flags, Phase, Reason, Relay, Strategy};
 use crate::outbound;
 use crate::sys::Ready;
@@ -272,10 +272,10 @@ fn splice(core: &mut Core, index: u32, to: u32, most: usize) {
             if let Some(Strategy::Relay(relay)) = core[index].strategy() {
                 relay.use_memory();
             }
-            return pipe::note_missing(core, index, &error);
+            return note_no_pipe(core, index, &error);
         }
     };
-    let Some(count) = pipe::receive(core, &pipe, index, most) else {
+    let Some(count) = receive_into_pipe(core, &pipe, index, most) else {
         return core.pool.pipes.give(pipe, 0);
     };
     learn(core, index, count);
