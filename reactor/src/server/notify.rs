@@ -62,7 +62,8 @@ use crate::turn::reactor::Reactor;
 #[derive(Clone, Debug)]
 pub struct Notifier {
     socket: Arc<UnixDatagram>,
-    to: SocketAddr,
+    /// Where the messages go.
+    pub(super) to: SocketAddr,
     /// How often the service manager wants to hear from the process.
     watchdog: Option<Duration>,
 }
@@ -117,11 +118,6 @@ impl Notifier {
         // The watchdog goes on from the last message, and the next process may take half of the
         // time until its first one.
         self.send(&format!("MAINPID={pid}\nWATCHDOG=1"));
-    }
-
-    /// Where the messages go.
-    pub(super) fn address(&self) -> &SocketAddr {
-        &self.to
     }
 
     pub(super) fn send(&self, text: &str) {

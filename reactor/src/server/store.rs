@@ -39,7 +39,7 @@ impl Store {
 
     fn new(notifier: &Notifier, most: usize, found: Vec<OwnedFd>) -> io::Result<Store> {
         let socket = UnixDatagram::unbound()?;
-        socket.connect_addr(notifier.address())?;
+        socket.connect_addr(&notifier.to)?;
         socket.set_nonblocking(true)?;
         let (was_filled, found) = (!found.is_empty(), Mutex::new(found));
         let copies = Mutex::new(Some(Vec::new()));

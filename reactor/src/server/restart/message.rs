@@ -100,29 +100,31 @@ pub(super) fn check_request(line: &str) -> io::Result<()> {
 }
 
 impl Entry {
-    fn parse(line: &str) -> io::Result<Entry> {
-        let wrong = || malformed(format!("{line:?} does not describe a listener"));
+    /// `None` if the line does not describe a listener.
+    fn parse(line: &str) -> Option<Entry> {
         let mut words = line.splitn(5, ' ');
-        let mut next = || words.next().ok_or_else(wrong);
-        let index = next()?.parse().map_err(|_| wrong())?;
-        let sockets = next()?.parse().map_err(|_| wrong())?;
-        let has_lock = match next()? {
+        let index = words.next()?.parse().ok()?;
+        let sockets = words.next()?.parse().ok()?;
+        let has_lock = match words.next()? {
             "lock" => true,
             "-" => false,
-            _ => return Err(wrong()),
+            _ => return None,
         };
-        let kind = match (next()?, words.next()) {
+        let kind = match (words.next()?, words.next()) {
             ("control", None) => Kind::Control,
             ("address", None) => Kind::Address,
             ("any-port", None) => Kind::AnyPort,
             ("adopted", None) => Kind::Adopted,
             ("activated", Some(name)) => Kind::Activated(name.to_owned()),
-            _ => return Err(wrong()),
+            _ => return None,
         };
-        if index >= MOST || sockets == 0 || sockets > MOST || has_lock && sockets > 1 {
-            return Err(wrong());
-        }
-        Ok(Entry { index, sockets, has_lock, kind })
+        let most = if has_lock { 1 } else { MOST };
+        (index < MOST && (1..=most).contains(&sockets)).then_some(Entry {
+            index,
+            sockets,
+            has_lock,
+            kind,
+        })
     }
 
     /// How many descriptors it has.
@@ -153,17 +155,19 @@ impl Offer {
     pub(super) fn receive(from: &mut Lines<'_>) -> io::Result<(Offer, Vec<OwnedFd>)> {
         let line = from.answer()?;
         let wrong = || malformed(format!("{line:?} is not an offer"));
-        let numbers: Vec<_> = line.strip_prefix("offer ").ok_or_else(wrong)?.split(' ').collect();
+        let numbers = line.strip_prefix("offer ").ok_or_else(wrong)?.split(' ').map(str::parse);
+        let numbers = numbers.collect::<Result<Vec<u64>, _>>().map_err(|_| wrong())?;
         let [generation, count, length] = numbers[..] else { return Err(wrong()) };
-        let generation = generation.parse().map_err(|_| wrong())?;
-        let count: usize = count.parse().map_err(|_| wrong())?;
-        let length: usize = length.parse().map_err(|_| wrong())?;
-        if count > MOST || length > LARGEST_STATE {
+        if count > MOST as u64 || length > LARGEST_STATE as u64 {
             return Err(wrong());
         }
-        let entry = |_| Entry::parse(&from.answer()?);
+        let entry = |_| {
+            let line = from.answer()?;
+            Entry::parse(&line)
+                .ok_or_else(|| malformed(format!("{line:?} does not describe a listener")))
+        };
         let listeners: Vec<_> = (0..count).map(entry).collect::<io::Result<_>>()?;
-        let state = from.take(length)?;
+        let state = from.take(length as usize)?;
         let announced: usize = listeners.iter().map(Entry::descriptors).sum();
         let descriptors = std::mem::take(&mut from.0.get_mut().descriptors);
         if descriptors.len() != announced {

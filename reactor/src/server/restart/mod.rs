@@ -112,16 +112,12 @@ impl Restart {
     pub(super) fn begin(path: &Path) -> io::Result<(Restart, Bound)> {
         let predecessor = Predecessor::connect(path)?;
         let asked = predecessor.map(|it| it.ask().map(|offer| (it, offer))).transpose();
-        let mut ended = None;
-        let (predecessor, (last, inherited, state)) = match asked {
-            Ok(Some((predecessor, offer))) => (Some(predecessor), offer),
-            Ok(None) => (None, Default::default()),
-            Err(error) if take::has_ended(&error) => {
-                ended = Some(error);
-                (None, Default::default())
-            }
-            Err(error) => return Err(error),
+        let (asked, mut ended) = match asked {
+            Err(error) if take::has_ended(&error) => (None, Some(error)),
+            asked => (asked?, None),
         };
+        let (predecessor, offer) = asked.unzip();
+        let (last, inherited, state) = offer.unwrap_or_default();
         let mut restart = Restart {
             generation: last.saturating_add(1),
             state: Some(state).filter(|state| !state.is_empty()),
@@ -203,7 +199,7 @@ impl Restart {
     pub(super) fn finish(&self) -> io::Result<()> {
         let predecessor = self.predecessor.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(predecessor) = predecessor {
-            let name = predecessor.name().to_owned();
+            let name = predecessor.name.clone();
             predecessor.finish(&self.served)?;
             self.listeners.iter().for_each(|(_, custody)| custody.receive());
             let (generation, count) = (self.generation, self.served.len());

@@ -19,7 +19,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub(super) struct Predecessor {
     pub(super) stream: UnixStream,
     /// For the log.
-    name: String,
+    pub(super) name: String,
 }
 
 /// A listener of the old process, until this one listens at its address.
@@ -96,10 +96,6 @@ impl Predecessor {
             }
             Err(error) => Err(sys::about(format_args!("{name} keeps running"))(error)),
         }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 }
 
