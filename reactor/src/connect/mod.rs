@@ -61,9 +61,8 @@ pub use crate::core::Connect;
 pub use backoff::Backoff;
 
 use std::fmt;
-use std::io;
 
-use crate::core::{Core, Group, HandlerId};
+use crate::core::HandlerId;
 
 /// Identifies the options that [`Turn::connect`](crate::Turn::connect) uses for connections of a
 /// handler of type `H`.
@@ -85,10 +84,4 @@ impl<H> fmt::Debug for Connector<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Connector({}, {:?})", self.group, self.handler)
     }
-}
-
-/// Adds a group for the connections of a connector.
-pub(crate) fn add(core: &mut Core, connect: &Connect) -> io::Result<u16> {
-    let connector = Some(Box::new(connect.clone()));
-    core.add_group(Group { connector, ..Group::new(connect.limits.clone(), None) })
 }

@@ -96,13 +96,11 @@ fn until_next_look(used: u64, limit: u64) -> u64 {
 pub(crate) fn choose_victims(holders: &mut Vec<(u64, u32)>, excess: u64) {
     holders.sort_unstable_by(|one, other| other.cmp(one));
     let mut freed = 0;
-    let count = holders.iter().take_while(|(held, _)| {
-        let goes_on = freed < excess;
+    holders.retain(|(held, _)| {
+        let must_end = freed < excess;
         freed += held;
-        goes_on
+        must_end
     });
-    let count = count.count();
-    holders.truncate(count);
 }
 
 #[cfg(test)]

@@ -19,18 +19,12 @@ impl Core {
     }
 
     /// Counts and reports how long the turn has taken, if anyone wants to know.
-    #[inline]
     pub(crate) fn note_turn(&mut self) {
         if self.turn_times.is_some() || self.observer.is_some() {
-            self.note_turn_time();
+            let time = self.since_clock();
+            self.turn_times.iter_mut().for_each(|times| times.record(time));
+            self.tell(|observer, _| observer.turn(time));
         }
-    }
-
-    #[inline(never)]
-    fn note_turn_time(&mut self) {
-        let time = self.since_clock();
-        self.turn_times.iter_mut().for_each(|times| times.record(time));
-        self.tell(|observer, _| observer.turn(time));
     }
 
     /// Seconds since 1970. The kernel is asked at most once a turn: each response has a date.

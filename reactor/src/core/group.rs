@@ -44,12 +44,6 @@ impl Group {
         Group { limits, bucket: rate.map(Bucket::of_bytes), ..Group::default() }
     }
 
-    /// Replaces the idle time and the rate of each connection, and returns the old rate.
-    pub(crate) fn set_limits(&mut self, limits: &Limits) -> Option<u64> {
-        self.limits.idle = limits.idle;
-        std::mem::replace(&mut self.limits.send_rate, limits.send_rate)
-    }
-
     /// Whether its listener has all connections that it may have.
     pub(crate) fn is_full(&self) -> bool {
         self.limit.is_some_and(|limit| self.open >= limit)

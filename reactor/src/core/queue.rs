@@ -41,12 +41,6 @@ pub(crate) enum Segment {
 }
 
 impl Queue {
-    /// Resets an empty queue for another connection, at this tick.
-    pub(crate) fn begin(&mut self, tick: u32) {
-        debug_assert!(self.is_empty());
-        self.progress = tick;
-    }
-
     /// Adds a region of a file to the end.
     pub(crate) fn push_region(&mut self, region: Region) {
         self.elsewhere += region.len;

@@ -19,7 +19,8 @@ pub enum Residency {
 pub(crate) struct QueuedRegion {
     pub(crate) file: File,
     pub(crate) offset: u64,
-    left: u64,
+    /// Bytes left to send.
+    pub(crate) left: u64,
     /// The offset up to which the file is known to be in memory.
     resident_to: u64,
     /// Whether a worker has to read the next window, because part of it is not in memory.
@@ -30,11 +31,6 @@ impl QueuedRegion {
     pub(crate) fn new(Region { file, offset, len }: Region) -> QueuedRegion {
         let resident_to = if file.is_in_memory() { u64::MAX } else { 0 };
         QueuedRegion { file, offset, left: len, resident_to, cold: false }
-    }
-
-    /// Bytes left to send.
-    pub(crate) fn left(&self) -> u64 {
-        self.left
     }
 
     /// Whether the next bytes are in memory.

@@ -9,10 +9,6 @@ use super::{Core, Flags, Phase, Reason};
 use crate::sys;
 
 impl Core {
-    pub(crate) fn pause(&mut self, index: u32) {
-        self[index].flags.set(Flags::PAUSED);
-    }
-
     pub(crate) fn resume(&mut self, index: u32) {
         if self[index].flags.take(Flags::PAUSED) {
             // The peer could not show before that it is not idle.

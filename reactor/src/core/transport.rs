@@ -353,13 +353,10 @@ impl Layer {
 
     /// Takes out the error with which the transport has failed. From then on its stream is cut.
     pub(crate) fn take_failure(&mut self) -> Option<Error> {
-        match self.end.replace(End::Cut) {
-            Some(End::Failed(error)) => Some(error),
-            other => {
-                self.end = other;
-                None
-            }
-        }
+        let failed = self.end.take_if(|end| matches!(end, End::Failed(_)));
+        let Some(End::Failed(error)) = failed else { return None };
+        self.end = Some(End::Cut);
+        Some(error)
     }
 
     /// Calls the transport. A panic becomes an error.

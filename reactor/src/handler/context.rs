@@ -1,6 +1,5 @@
 //! The reactor as a handler sees it when called for a connection.
 
-use std::any::TypeId;
 use std::io;
 use std::ops::{Deref, DerefMut};
 
@@ -385,7 +384,7 @@ impl<'a> Context<'a> {
     /// are of type `T`.
     #[must_use]
     pub fn transport<T: 'static>(&self) -> Option<&T> {
-        self.any_transport()?.details(TypeId::of::<T>())?.downcast_ref()
+        self.transport_of(self.id())
     }
 
     /// Whether the peer's stream ended without the end marker of its [transport](crate::transport),

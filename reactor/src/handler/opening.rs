@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::{Handler, Turn};
-use crate::connect::{self, Connect, Connector, attempt};
+use crate::connect::{Connect, Connector, attempt};
 use crate::core::transport::Transport;
-use crate::core::{ConnId, HandlerId, Limits, Target};
+use crate::core::{ConnId, Group, HandlerId, Limits, Target};
 use crate::listen::listener::{Listener, Source};
 use crate::listen::{self, Listen, ListenerId, Origin, update};
 use crate::sys::Address;
@@ -322,8 +322,9 @@ impl Turn {
         connect: &Connect,
     ) -> io::Result<Connector<H>> {
         self.assert_known(handler);
-        let group = connect::add(&mut self.core, connect)?;
-        Ok(Connector { group, handler })
+        let options = Some(Box::new(connect.clone()));
+        let group = Group { connector: options, ..Group::new(connect.limits.clone(), None) };
+        Ok(Connector { group: self.core.add_group(group)?, handler })
     }
 
     /// Starts to connect, and returns the id of the connection immediately.

@@ -53,7 +53,7 @@ impl Peer<'_> {
     /// full, the peer has to wait. A reset by the peer is noticed only when reading or writing
     /// resumes.
     pub fn pause(&mut self) {
-        self.with(Core::pause);
+        self.with(|core, index| core[index].flags.set(Flags::PAUSED));
     }
 
     /// Resumes reading. Unconsumed input is offered again soon, but never from inside this call.

@@ -10,8 +10,10 @@ pub(crate) fn set_limits(core: &mut Core, group: u16, listen: &Listen) {
     members.retain(|index| core[*index].group == group && core[*index].phase != Phase::Gone);
     core.groups[usize::from(group)].limit = Some(listen.max_connections);
     limit_clients(core, group, &members, listen.max_per_address);
-    let old = core.groups[usize::from(group)].set_limits(&listen.limits);
+    let limits = &mut core.groups[usize::from(group)].limits;
+    limits.idle = listen.limits.idle;
     let new = listen.limits.send_rate;
+    let old = std::mem::replace(&mut limits.send_rate, new);
     // Lingering connections keep the end of their time.
     members.retain(|index| core[*index].phase < Phase::Ended);
     for index in members {

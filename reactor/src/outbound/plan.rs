@@ -44,7 +44,7 @@ impl Front {
             }
             match segment {
                 Segment::File(region) => {
-                    (front.file_left, front.residency) = (region.left(), region.residency());
+                    (front.file_left, front.residency) = (region.left, region.residency());
                     break;
                 }
                 Segment::Pipe { left, .. } => {

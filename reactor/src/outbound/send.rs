@@ -173,7 +173,7 @@ pub(crate) fn enqueue(
     let (tick, spares) = (core.tick, &mut core.spare_queues);
     let queue = c.outbound.get_or_insert_with(|| {
         let mut queue = spares.take();
-        queue.begin(tick);
+        queue.progress = tick;
         queue
     });
     push(queue, &mut core.pool);

@@ -109,11 +109,10 @@ impl Wire<'_> {
             }
             Action::Read { bytes, nowait } => {
                 let bytes = bytes.min(self.most() - front.memory);
-                let Some(read) = self.read(queue, front, bytes, nowait)? else { return Ok(None) };
-                if read == 0 {
-                    return Ok(Some(0));
-                }
-                return self.send_pieces(queue, front, read, More::No);
+                return match self.read(queue, front, bytes, nowait)? {
+                    Some(read @ 1..) => self.send_pieces(queue, front, read, More::No),
+                    nothing => Ok(nothing),
+                };
             }
             Action::Probe { bytes } => {
                 self.probe(region(queue, front.pieces)?, bytes);

@@ -41,7 +41,6 @@ fn prepare(socket: OwnedFd, options: &TcpOptions) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     // Unix sockets have none of these options.
     if socket.local_addr()?.as_socket().is_some() {
-        socket.set_tcp_nodelay(true)?;
         options.apply(&socket)?;
     }
     Ok(socket)

@@ -14,7 +14,6 @@ pub(super) fn start_connect(address: &Address, options: &TcpOptions) -> io::Resu
     let socket = match address {
         Address::Ip(address) => {
             let socket = stream_socket(Domain::for_address(*address))?;
-            socket.set_tcp_nodelay(true)?;
             options.apply(&socket)?;
             socket
         }

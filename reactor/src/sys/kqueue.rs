@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libc::c_int;
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::unix::{check, owned};
 use super::{Event, Fd, Ready, Waker};
@@ -48,8 +49,7 @@ impl Selector {
         let queue = owned(check(unsafe { system::kqueue() })?);
         // Not every system has the flag of the call (`kqueue1`, `kqueuex`). A child does not
         // inherit a kqueue, but this process may execute another program.
-        // SAFETY: three numbers go in, no memory is touched.
-        check(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        fcntl_setfd(&queue, FdFlags::CLOEXEC)?;
         Ok(Selector { queue, events: vec![empty(); capacity].into() })
     }
 

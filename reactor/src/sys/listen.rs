@@ -23,7 +23,7 @@ pub(super) fn listen_tcp(
     count: usize,
 ) -> io::Result<Vec<Fd>> {
     let first = bind(address, options, |_| Ok(()))?;
-    start(&first, backlog)?;
+    set_backlog(&first, backlog)?;
     if count == 1 {
         return Ok(vec![first.into_raw_fd()]);
     }
@@ -44,7 +44,7 @@ pub(super) fn listen_tcp(
     }
     while all.len() < count {
         let socket = bind(address, options, share)?;
-        start(&socket, backlog)?;
+        set_backlog(&socket, backlog)?;
         all.push(socket);
     }
     Ok(all.into_iter().map(IntoRawFd::into_raw_fd).collect())
@@ -84,12 +84,8 @@ pub(crate) fn check_only_ipv6(socket: &OwnedFd, options: &TcpOptions) -> io::Res
 }
 
 /// Listens, or changes the backlog of a socket that listens.
-pub(crate) fn set_backlog(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
-    start(&SockRef::from(socket), backlog)
-}
-
-pub(super) fn start(socket: &Socket, backlog: u32) -> io::Result<()> {
-    socket.listen(backlog.try_into().unwrap_or(i32::MAX))
+pub(crate) fn set_backlog<'a>(socket: impl Into<SockRef<'a>>, backlog: u32) -> io::Result<()> {
+    socket.into().listen(backlog.try_into().unwrap_or(i32::MAX))
 }
 
 /// Linux gives up the port before it stops listening when a socket is closed. If another core is
@@ -122,9 +118,8 @@ fn bind(
     let socket = stream_socket(Domain::for_address(address)).map_err(without_family)?;
     // A restarted server need not wait until the connections of its predecessor leave TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // Accepted sockets inherit this and the other options on every supported system, which saves
-    // calls for each connection (`inet_csk_clone_lock` of Linux; the BSDs copy `TF_NODELAY`).
-    socket.set_tcp_nodelay(true)?;
+    // Accepted sockets inherit the options on every supported system, which saves calls for each
+    // connection (`inet_csk_clone_lock` of Linux; the BSDs copy `TF_NODELAY`).
     options.apply(&socket)?;
     // The defaults differ: Linux takes both unless `net.ipv6.bindv6only` is set, the BSDs do not.
     if address.is_ipv6() && (options.only_ipv6 || !cfg!(target_os = "openbsd")) {

@@ -69,9 +69,11 @@ pub struct TcpOptions {
 }
 
 impl TcpOptions {
-    /// Sets the options of a socket before it is connected: a congestion control that paces keeps
-    /// pacing even if another one replaces it later (`sk_pacing_status`; Linux 6.18).
+    /// Sets these options of a socket, and `TCP_NODELAY`, before it is connected: a congestion
+    /// control that paces keeps pacing even if another one replaces it later (`sk_pacing_status`;
+    /// Linux 6.18).
     pub(super) fn apply(&self, socket: &Socket) -> io::Result<()> {
+        socket.set_tcp_nodelay(true)?;
         #[cfg(target_os = "linux")]
         if let Some(bytes) = self.unsent {
             socket.set_tcp_notsent_lowat(bytes).map_err(about("unsent"))?;

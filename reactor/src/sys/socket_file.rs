@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket};
 
-use super::listen::start;
+use super::listen::set_backlog;
 use super::lock_file::{FileId, Lock, id_at};
 use super::unix::stream_socket;
 use super::{Address, Fd, about};
@@ -113,7 +113,7 @@ fn listen_without_file(address: &Address, backlog: u32) -> io::Result<Fd> {
     }
     let socket = stream_socket(Domain::UNIX)?;
     socket.bind(&address.to_system()?)?;
-    start(&socket, backlog)?;
+    set_backlog(&socket, backlog)?;
     Ok(socket.into_raw_fd())
 }
 
@@ -125,7 +125,7 @@ fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, Socke
     // The umask may have changed the permissions until now, but nobody could connect: the socket
     // does not listen yet.
     fs::set_permissions(path, Permissions::from_mode(mode))?;
-    start(&socket, backlog)?;
+    set_backlog(&socket, backlog)?;
     Ok((socket.into_raw_fd(), file))
 }
 

@@ -197,7 +197,7 @@ fn who_needs_no_buffer_any_more_leaves_it_to_all_behind() {
     let waiting: Vec<u32> = core.batches.waiting.iter().map(|id| id.index).collect();
     let (last, paused) = waiting.split_last().expect("some wait");
     assert!(paused.len() > 2 * MOST_BATCHES && !paused.contains(last));
-    paused.iter().for_each(|index| core.pause(*index));
+    paused.iter().for_each(|index| core[*index].flags.set(Flags::PAUSED));
     h.release_disk();
     let saved = clients.iter().filter(|client| h.sent(**client) == b"saved").count();
     assert_eq!(saved, clients.len() - paused.len());
