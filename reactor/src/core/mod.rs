@@ -89,6 +89,13 @@ const MOST_GROUPS: usize = 1 << 16;
 /// (benches/README.md).
 pub(crate) const MOST_UNFLUSHED: usize = 64;
 
+/// Size of the buffer that bytes are received into before a transport opens them.
+pub(crate) const WIRE: usize = 256 << 10;
+
+/// Size of the buffer that file bytes pass through where sendfile is not used. A larger one saves
+/// little (benches/README.md).
+pub(crate) const SCRATCH: usize = 64 << 10;
+
 pub(crate) struct Core {
     pub(crate) kernel: Kernel,
     pub(crate) selector: Selector,
@@ -125,9 +132,10 @@ pub(crate) struct Core {
     /// Buffers whose bytes workers write to files.
     pub(crate) batches: Batches,
     pub(crate) pool: Pool,
-    /// The buffer that the bytes of transports are received into; allocated when first needed.
+    /// The buffer that the bytes of transports are received into. Until one is used, neither this
+    /// buffer nor the next one takes memory.
     pub(crate) wire: AlignedBuffer,
-    /// The buffer for file bytes that pass through memory; allocated when first needed.
+    /// The buffer for file bytes that pass through memory.
     pub(crate) scratch: AlignedBuffer,
     /// Connections that callbacks of others, or relays, have sent to, and whose queues are not
     /// flushed yet.
@@ -197,8 +205,8 @@ impl Core {
             cold: ColdReads::default(),
             batches: Batches::default(),
             pool: Pool::default(),
-            wire: AlignedBuffer::default(),
-            scratch: AlignedBuffer::default(),
+            wire: AlignedBuffer::new(WIRE),
+            scratch: AlignedBuffer::new(SCRATCH),
             unflushed: Vec::with_capacity(MOST_UNFLUSHED),
             spare_queues: Spares::default(),
             spare_specials: Spares::default(),

@@ -1,7 +1,7 @@
 //! The decisions of sending: whether bytes are sent at once, joined or referenced, and which call
 //! to make next for the front of a queue. They are pure functions of sizes and [`Limits`].
 
-use crate::core::{ColdFiles, Limits, Queue, Residency, Segment};
+use crate::core::{ColdFiles, Limits, Queue, Residency, SCRATCH, Segment};
 use crate::sys;
 
 #[cfg(test)]
@@ -9,10 +9,6 @@ mod tests;
 
 /// The maximum number of pieces of one gathered send. Their list is on the stack.
 pub const MAX_PIECES: usize = 64;
-
-/// Size of the buffer that file bytes pass through where sendfile is not used. A larger one saves
-/// little (benches/README.md).
-pub(super) const SCRATCH: usize = 64 << 10;
 
 /// The front of a queue, in sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 
-use super::plan::SCRATCH;
 use super::{Action, Front, MAX_PIECES, plan};
 use crate::core::transport::{Error, Layer, SEALED};
 use crate::core::{ColdFiles, Ledger, Limits, Pool, Quantum, Queue, QueuedRegion};
@@ -207,9 +206,6 @@ impl Wire<'_> {
         bytes: usize,
         nowait: bool,
     ) -> io::Result<Option<usize>> {
-        if self.scratch.is_empty() {
-            *self.scratch = AlignedBuffer::new(SCRATCH);
-        }
         let region = region(queue, front.pieces)?;
         let (file, buffer) = (region.file.fd(), &mut self.scratch[..bytes]);
         self.ledger.file_reads += 1;

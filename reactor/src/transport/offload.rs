@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::receive::{WIRE, open_rest};
+use super::receive::open_rest;
 use super::{failed, send_owed};
 use crate::core::transport::{Control, End, Error, Keys, Layer, Offload, Output};
 use crate::core::{Core, Flags, Pool, is_passing};
-use crate::sys::{self, AlignedBuffer, Cipher, Direction, HeldUp, Kernel, Suite, TlsVersion};
+use crate::sys::{self, Cipher, Direction, HeldUp, Kernel, Suite, TlsVersion};
 use crate::time::deadlines;
 
 /// Determines which TLS cipher suites the kernel supports, using connections over the loopback
@@ -97,9 +97,6 @@ pub(crate) fn held_up(core: &mut Core, index: u32, error: &io::Error) {
 
 /// Receives a record that is not data, and passes it to the transport.
 fn receive_record(core: &mut Core, index: u32) {
-    if core.wire.is_empty() {
-        core.wire = AlignedBuffer::new(WIRE);
-    }
     let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
     let Some(layer) = c.special.as_mut().and_then(|special| special.layer.as_deref_mut()) else {

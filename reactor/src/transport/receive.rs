@@ -4,12 +4,9 @@ use std::io::Write;
 
 use super::{failed, send_owed};
 use crate::core::transport::{End, Layer, Opened, State};
-use crate::core::{Chunk, Core, Pool, is_passing};
-use crate::sys::{AlignedBuffer, Direction, Ready};
+use crate::core::{Chunk, Core, Pool, WIRE, is_passing};
+use crate::sys::{Direction, Ready};
 use crate::time::deadlines;
-
-/// Size of the buffer that bytes are received into before they are opened.
-pub(super) const WIRE: usize = 256 << 10;
 
 /// The least that one receive asks for: a whole record of TLS. With less, a handler that wants a
 /// few bytes could not get them.
@@ -78,9 +75,6 @@ fn end(core: &mut Core, index: u32) {
 /// Receives once from the socket, unless there are complete units already, and opens what is here.
 /// Returns `None` if the connection has failed.
 fn receive_wire(core: &mut Core, index: u32, room: &mut &mut [u8]) -> Option<()> {
-    if core.wire.is_empty() {
-        core.wire = AlignedBuffer::new(WIRE);
-    }
     let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
     let short_means_empty = c.short_means_empty();
