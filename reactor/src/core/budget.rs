@@ -52,8 +52,12 @@ impl Budget {
     /// Notes how much is in use. Returns whether memory has become short.
     pub(crate) fn note(&mut self, used: u64, volume: u64, now: u64) -> bool {
         let was_short = self.is_short;
-        self.is_short = is_short(used, self.limit, was_short);
-        self.next_volume = volume.saturating_add(until_next_look(used, self.limit));
+        // Once memory is short, it stays so until it has clearly become less.
+        self.is_short = used > share(self.limit, if was_short { ENOUGH } else { SHORT });
+        // Until then, no more than half of what is left can be used up, or a small part of the
+        // budget if hardly anything is left.
+        let more = (self.limit.saturating_sub(used) / 2).max(self.limit / 32).max(1);
+        self.next_volume = volume.saturating_add(more);
         self.next_time = now + TICK;
         let begins = self.is_short && !was_short;
         if begins {
@@ -78,17 +82,6 @@ impl Budget {
 /// A share of a budget, in sixteenths.
 fn share(limit: u64, sixteenths: u64) -> u64 {
     limit / 16 * sixteenths + limit % 16 * sixteenths / 16
-}
-
-/// Whether memory is short. Once it is, it stays so until it has clearly become less.
-fn is_short(used: u64, limit: u64, was_short: bool) -> bool {
-    used > share(limit, if was_short { ENOUGH } else { SHORT })
-}
-
-/// The volume until the next look. Before that, no more than half of what is left can be used up,
-/// or a small part of the budget if hardly anything is left.
-fn until_next_look(used: u64, limit: u64) -> u64 {
-    (limit.saturating_sub(used) / 2).max(limit / 32).max(1)
 }
 
 /// Keeps those that must end to free `excess` bytes, the one that holds most first: as few as

@@ -1,5 +1,6 @@
 //! The clock of a reactor, which is read once per turn.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use super::Core;
@@ -10,7 +11,7 @@ impl Core {
     pub(crate) fn read_clock(&mut self) {
         self.now = self.kernel.monotonic();
         self.tick = tick_of(self.now);
-        self.unix_time.set(None);
+        self.unix_time = OnceCell::new();
     }
 
     /// The time since the clock was last read, which takes another look at it.
@@ -29,11 +30,7 @@ impl Core {
 
     /// Seconds since 1970. The kernel is asked at most once a turn: each response has a date.
     pub(crate) fn unix_time(&self) -> u64 {
-        self.unix_time.get().unwrap_or_else(|| {
-            let seconds = self.kernel.realtime();
-            self.unix_time.set(Some(seconds));
-            seconds
-        })
+        *self.unix_time.get_or_init(|| self.kernel.realtime())
     }
 
     /// The time until a tick begins.

@@ -1,6 +1,5 @@
 //! The addresses of a connection.
 
-use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use crate::sys::{Address, Fd, Kernel, NO_FD};
 ///
 /// Each method makes a system call, unless the [transport](crate::transport) knows the address. The
 /// value cannot outlive the callback.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Endpoints<'cx> {
     kernel: Kernel,
     socket: Fd,
@@ -63,11 +62,5 @@ impl Endpoints<'_> {
 
     fn socket(&self) -> io::Result<Fd> {
         if self.socket == NO_FD { Err(io::ErrorKind::NotConnected.into()) } else { Ok(self.socket) }
-    }
-}
-
-impl fmt::Debug for Endpoints<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Endpoints({})", self.socket)
     }
 }

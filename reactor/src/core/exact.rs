@@ -21,8 +21,9 @@ const GROWTH: usize = 16;
 
 /// Whether the kernel waits for many bytes before it reports a stream as readable
 /// (`SO_RCVLOWAT`).
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum LowWater {
+    #[default]
     Off,
     On,
     /// Off, and not to be turned on again during this request: the kernel lacks the option, or the
@@ -31,6 +32,7 @@ pub(crate) enum LowWater {
 }
 
 /// A request for a number of bytes, and the separate buffer with what has arrived of a long one.
+#[derive(Default)]
 pub(crate) struct Exact {
     /// How many bytes were requested.
     pub(crate) expected: usize,
@@ -46,13 +48,7 @@ pub(crate) struct Exact {
 
 impl Exact {
     pub(crate) fn new(expected: usize) -> Exact {
-        Exact {
-            expected,
-            buffer: Vec::new(),
-            start: 0,
-            after_direct: false,
-            low_water: LowWater::Off,
-        }
+        Exact { expected, ..Exact::default() }
     }
 
     /// How many bytes are missing.

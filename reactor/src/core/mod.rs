@@ -4,7 +4,7 @@
 //! Work still to do is recorded as a bit in the connection and an entry on a worklist; the
 //! [turn](crate::turn) acts on them.
 
-use std::cell::Cell;
+use std::cell::OnceCell;
 use std::io;
 
 use slab::Slab;
@@ -108,7 +108,7 @@ pub(crate) struct Core {
     /// `now` in ticks.
     pub(crate) tick: u32,
     /// Seconds since 1970, if they were asked for since the clock was last read.
-    unix_time: Cell<Option<u64>>,
+    unix_time: OnceCell<u64>,
     /// What the connection that is running may still receive in this turn. `run_connection` sets
     /// it; only what that calls may receive. A handshake uses it, too.
     pub(crate) receive_quantum: Quantum,
@@ -193,7 +193,7 @@ impl Core {
             wheel: Wheel::new(tick_of(now)),
             now,
             tick: tick_of(now),
-            unix_time: Cell::new(None),
+            unix_time: OnceCell::new(),
             receive_quantum: Quantum::default(),
             owed: Vec::new(),
             later: Vec::new(),

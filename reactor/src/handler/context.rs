@@ -377,7 +377,8 @@ impl<'a> Context<'a> {
     /// Whether the connection's [transport](crate::transport) protects its bytes, as TLS does.
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        self.any_transport().is_some_and(Transport::is_secure)
+        let special = self.core[self.index].special.as_ref();
+        special.and_then(|special| special.transport()).is_some_and(Transport::is_secure)
     }
 
     /// The details that the connection's [transport](crate::transport) has about the peer, if they
@@ -393,10 +394,6 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.core[self.index].is_cut()
-    }
-
-    fn any_transport(&self) -> Option<&dyn Transport> {
-        self.core[self.index].special.as_ref()?.transport()
     }
 }
 

@@ -45,11 +45,8 @@ pub(super) fn supports_tls(suite: Suite) -> io::Result<()> {
 fn remember(supported: &OnceLock<Vec<Suite>>, probed: io::Result<Vec<Suite>>) {
     let suites = match probed {
         Ok(suites) => {
-            log::info!(
-                "kernel TLS supports {} of {} cipher suites",
-                suites.len(),
-                all_suites().len()
-            );
+            let (count, all) = (suites.len(), all_suites().len());
+            log::info!("kernel TLS supports {count} of {all} cipher suites");
             suites
         }
         Err(error) if is_shortage(&error) => {

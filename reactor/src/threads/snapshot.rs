@@ -158,10 +158,11 @@ impl fmt::Display for Snapshot {
 /// watcher.join().unwrap()
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct LedgerReader(pub(crate) Arc<[Arc<RemoteLedger>]>);
 
 /// The ledger of one reactor, as other threads see it.
+#[derive(Debug)]
 pub(crate) struct RemoteLedger {
     requests: Handle<Request>,
     /// The counters of the reactor when it stopped.
@@ -203,12 +204,6 @@ impl LedgerReader {
             }
         }
         Some(sum)
-    }
-}
-
-impl fmt::Debug for LedgerReader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LedgerReader")
     }
 }
 

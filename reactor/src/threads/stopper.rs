@@ -14,6 +14,7 @@ pub struct Stopper(Arc<StopRequest>);
 
 /// Shared by the threads that stop together. It is written only when they are created and when
 /// they stop.
+#[derive(Default)]
 struct StopRequest {
     asked: AtomicBool,
     on_signals: AtomicBool,
@@ -34,13 +35,10 @@ impl Stopper {
     /// A stopper of reactors that are created later.
     pub(crate) fn new(reactors: usize, delay: Duration) -> Stopper {
         Stopper(Arc::new(StopRequest {
-            asked: AtomicBool::new(false),
-            on_signals: AtomicBool::new(false),
-            ends_at_signal: Arc::default(),
-            announced: AtomicBool::new(false),
             delay,
             wakers: (0..reactors).map(|_| OnceLock::new()).collect(),
             undrained: AtomicUsize::new(reactors),
+            ..StopRequest::default()
         }))
     }
 

@@ -128,7 +128,7 @@ impl Restart {
             has_started: Arc::default(),
         };
         let listen = Listen { backlog: 8, unix_mode: 0o600, ..Listen::default() };
-        let mut bound = match restart.take(Offered::is_control) {
+        let mut bound = match restart.take(|it| it.kind == Kind::Control) {
             Some(control) => control.open(&listen, 1)?,
             // If the last process is still there, this fails.
             None => open(&Address::from_path(path)?, &listen, 1)

@@ -116,10 +116,6 @@ impl Offered {
         }
     }
 
-    pub(super) fn is_control(&self) -> bool {
-        self.kind == Kind::Control
-    }
-
     /// The name of a socket that a service manager has opened.
     pub(crate) fn activated(&self) -> Option<&str> {
         match &self.kind {
