@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use crate::sys::Address;
+use crate::sys::{Address, invalid};
 
 /// The target of a connect or a listener: an [`Address`], or a host name and a port.
 ///
@@ -55,7 +55,7 @@ impl Target {
     ) -> io::Result<Target> {
         named.try_into().map_err(|error| match error.into().downcast() {
             Ok(error) => *error,
-            Err(error) => io::Error::new(io::ErrorKind::InvalidInput, error),
+            Err(error) => invalid(error),
         })
     }
 }
@@ -119,10 +119,7 @@ impl FromStr for Target {
         if let Some(address) = Address::parse(text) {
             return address.map(Target::from);
         }
-        let invalid = |what| {
-            let text = format!("{}: {what}", text.escape_debug());
-            io::Error::new(io::ErrorKind::InvalidInput, text)
-        };
+        let invalid = |what| invalid(format!("{}: {what}", text.escape_debug()));
         if text.contains("://") {
             return Err(invalid("a target is written host:port, not as a URL"));
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::condition::{self, Condition};
 use super::{Dir, File};
-use crate::sys::{Fd, Kernel, Shared, retry};
+use crate::sys::{Fd, Kernel, Shared, invalid, retry};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -201,10 +201,7 @@ pub(super) fn split(path: &OsStr) -> io::Result<(&OsStr, &OsStr)> {
     let at = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     let (parent, name) = bytes.split_at(at);
     if matches!(name, b"" | b"." | b"..") || name.contains(&0) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the path does not end in a file name",
-        ));
+        return Err(invalid("the path does not end in a file name"));
     }
     if name.len() > NAME_MAX {
         return Err(io::ErrorKind::InvalidFilename.into());

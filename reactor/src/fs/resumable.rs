@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::new_file::{Name, split, temporary_name};
 use super::{CreateOptions, Dir, File, Metadata, NewFile};
+use crate::sys::invalid;
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -68,7 +69,7 @@ impl Dir {
         let (parent, target) = split(path.as_ref())?;
         let (before, id) = split(id.as_ref())?;
         if !before.is_empty() {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "the id is not a file name"));
+            return Err(invalid("the id is not a file name"));
         }
         let dir = self.open_to_create(parent, options)?;
         let (file, metadata) = partials.open_locked(id, options.mode)?;

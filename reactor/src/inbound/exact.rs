@@ -9,6 +9,7 @@ use std::io;
 
 use super::{Arrival, low_water, note, receive_shared, set_strategy};
 use crate::core::{Chunk, Core, Exact, Flags, LowWater, Strategy};
+use crate::sys::invalid;
 use crate::transport;
 
 /// How many bytes a receive for a short message asks for after a long one. Whatever it brings of
@@ -21,7 +22,7 @@ pub(crate) fn expect(core: &mut Core, index: u32, count: usize) -> io::Result<()
     let limit = group.limits.max_exact;
     if count > limit {
         let text = format!("cannot receive {count} bytes in one piece: the limit is {limit}");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        return Err(invalid(text));
     }
     let strategy = Strategy::Exact(Exact::new(count));
     match &mut c.special {

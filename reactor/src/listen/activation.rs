@@ -17,7 +17,7 @@ use std::env;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::sys;
+use crate::sys::{self, invalid};
 
 /// A socket that was open when the process started.
 #[derive(Debug)]
@@ -91,16 +91,15 @@ fn meant_for(
     names: Option<&str>,
 ) -> io::Result<Vec<String>> {
     let (Some(pid), Some(count)) = (pid, count) else { return Ok(Vec::new()) };
-    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_string());
-    let meant: u32 = pid.parse().map_err(|_| wrong("LISTEN_PID is not a number"))?;
+    let meant: u32 = pid.parse().map_err(|_| invalid("LISTEN_PID is not a number"))?;
     if meant != own {
         return Ok(Vec::new());
     }
-    let count: u16 = count.parse().map_err(|_| wrong("LISTEN_FDS is not a number of sockets"))?;
+    let count: u16 = count.parse().map_err(|_| invalid("LISTEN_FDS is not a number of sockets"))?;
     let Some(names) = names else { return Ok(vec!["unknown".to_string(); count.into()]) };
     let names: Vec<String> = names.split(':').map(str::to_string).collect();
     if count > 0 && names.len() != usize::from(count) {
-        return Err(wrong("LISTEN_FDNAMES and LISTEN_FDS give different numbers of sockets"));
+        return Err(invalid("LISTEN_FDNAMES and LISTEN_FDS give different numbers of sockets"));
     }
     Ok(if count > 0 { names } else { Vec::new() })
 }

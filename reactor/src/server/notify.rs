@@ -33,7 +33,7 @@
 //! given up. If it is too small, none are stored, and a warning is logged.
 
 use std::env;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::handler::{Context, Handler, Input, Receive, Sessions};
-use crate::sys::{Address, Kernel, about};
+use crate::sys::{Address, Kernel, about, invalid};
 use crate::turn::reactor::Reactor;
 
 /// Sends messages to the service manager that started the process. Clones send to the same service
@@ -127,10 +127,6 @@ impl Notifier {
     }
 }
 
-pub(super) fn wrong_variable(text: &str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidInput, text)
-}
-
 #[cfg(test)]
 impl Notifier {
     /// For a service manager that a test plays.
@@ -143,15 +139,16 @@ impl Notifier {
 /// The period of the watchdog, if it is for this process.
 fn watchdog(own: u32, period: Option<&str>, pid: Option<&str>) -> io::Result<Option<Duration>> {
     let Some(period) = period else { return Ok(None) };
-    let wrong = wrong_variable;
     let meant = pid.map(str::parse).transpose();
-    if meant.map_err(|_| wrong("WATCHDOG_PID is not a number"))?.is_some_and(|pid: u32| pid != own)
+    if meant
+        .map_err(|_| invalid("WATCHDOG_PID is not a number"))?
+        .is_some_and(|pid: u32| pid != own)
     {
         return Ok(None);
     }
     match period.parse() {
         Ok(microseconds) if microseconds > 0 => Ok(Some(Duration::from_micros(microseconds))),
-        _ => Err(wrong("WATCHDOG_USEC is not a number of microseconds")),
+        _ => Err(invalid("WATCHDOG_USEC is not a number of microseconds")),
     }
 }
 

@@ -11,7 +11,7 @@ use super::restart::Restart;
 use super::shard::Shard;
 use super::sockets::Bound;
 use super::{Server, Share, thread_name};
-use crate::sys::Kernel;
+use crate::sys::{Kernel, invalid};
 use crate::turn::reactor::Reactor;
 
 impl Server {
@@ -36,8 +36,7 @@ impl Server {
             let mut shard = Shard { reactor, server: self, places: share.places, index };
             make(&mut shard, part)?;
             if let Some(at) = shard.places.iter().position(Option::is_some) {
-                let text = format!("{} is not served", self.listeners[at].0);
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+                return Err(invalid(format!("{} is not served", self.listeners[at].0)));
             }
             let mut reactor = shard.reactor;
             self.attend(&mut reactor, index, share.control)?;

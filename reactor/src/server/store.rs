@@ -7,11 +7,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::notify::{Notifier, wrong_variable};
+use super::notify::Notifier;
 use super::sockets::Bound;
 use crate::listen::Origin;
 use crate::listen::activation::{self, STORED};
-use crate::sys::{self, Address, Kernel};
+use crate::sys::{self, Address, Kernel, invalid};
 
 /// The store of a service manager.
 pub(super) struct Store {
@@ -33,7 +33,7 @@ impl Store {
     /// nothing.
     pub(super) fn from_environment(notifier: &Notifier) -> io::Result<Option<Store>> {
         let Ok(most) = env::var("FDSTORE") else { return Ok(None) };
-        let wrong = |_| wrong_variable("FDSTORE is not a number of descriptors");
+        let wrong = |_| invalid("FDSTORE is not a number of descriptors");
         Store::new(notifier, most.parse().map_err(wrong)?, activation::stored()?).map(Some)
     }
 

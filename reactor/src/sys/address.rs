@@ -17,7 +17,7 @@ use std::str::FromStr;
 use socket2::{SockAddr, SockRef};
 
 use super::unix::borrow;
-use super::{Fd, about, look_up};
+use super::{Fd, about, invalid, look_up};
 
 /// The address of a socket.
 ///
@@ -66,7 +66,7 @@ impl Address {
             }
             Err(error) => format!("{shown}: {error}"),
         };
-        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        Err(invalid(text))
     }
 
     /// The address of a Unix socket with an abstract name (`unix(7)`). Such a socket has no file
@@ -188,8 +188,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> io::Result<Address> {
         Address::parse(text).unwrap_or_else(|| {
             let shown = text.escape_debug();
-            let text = format!("{shown}: not an address: IP:port, [IPv6]:port or unix:path");
-            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+            Err(invalid(format!("{shown}: not an address: IP:port, [IPv6]:port or unix:path")))
         })
     }
 }

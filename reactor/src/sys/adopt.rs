@@ -8,14 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use socket2::{Socket, Type};
 
 use super::unix::{check, owned};
-use super::{Fd, TcpOptions, about};
+use super::{Fd, TcpOptions, about, invalid};
 
 pub(super) fn adopt_listener(socket: OwnedFd, options: &TcpOptions) -> io::Result<Fd> {
     let socket = prepare(socket, options)?;
     // Where this option (`SO_ACCEPTCONN`) is missing, the first accept finds out.
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
     if !socket.is_listener()? {
-        return Err(unsuitable("the socket does not listen"));
+        return Err(invalid("the socket does not listen"));
     }
     Ok(socket.into_raw_fd())
 }
@@ -31,9 +31,9 @@ fn prepare(socket: OwnedFd, options: &TcpOptions) -> io::Result<Socket> {
     let socket = Socket::from(socket);
     match socket.r#type() {
         Ok(Type::STREAM) => {}
-        Ok(_) => return Err(unsuitable("not a stream socket")),
+        Ok(_) => return Err(invalid("not a stream socket")),
         Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => {
-            return Err(unsuitable("not a socket"));
+            return Err(invalid("not a socket"));
         }
         Err(error) => return Err(error),
     }
@@ -44,10 +44,6 @@ fn prepare(socket: OwnedFd, options: &TcpOptions) -> io::Result<Socket> {
         options.apply(&socket)?;
     }
     Ok(socket)
-}
-
-fn unsuitable(text: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
 /// Takes some of the descriptors that this process was started with; 0 is the first one.

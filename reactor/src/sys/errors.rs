@@ -1,11 +1,17 @@
 //! Helpers for errors, and the errors that mean that something has run out.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io;
 
 /// For `map_err`: the error with what it concerns, as `what: error`.
 pub(crate) fn about(what: impl Display) -> impl FnOnce(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// An error of kind `InvalidInput`.
+pub(crate) fn invalid(what: impl Into<Box<dyn Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
 /// Repeats a call that a signal interrupts.

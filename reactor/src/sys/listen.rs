@@ -8,7 +8,7 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use socket2::{Domain, SockAddr, SockRef, Socket};
 
 use super::unix::{borrow, stream_socket};
-use super::{Fd, TcpOptions};
+use super::{Fd, TcpOptions, invalid};
 
 /// Whether the kernel divides connections evenly between sockets at one address. macOS, NetBSD and
 /// OpenBSD have `SO_REUSEPORT` too, but give all connections to one of the sockets.
@@ -55,8 +55,7 @@ pub(super) fn listen_tcp(
 /// only then (`inet_csk_listen_start`).
 pub(crate) fn bind_beside(socket: &OwnedFd, options: &TcpOptions) -> io::Result<OwnedFd> {
     let first = SockRef::from(socket);
-    let unsuitable = || io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket");
-    let address = first.local_addr()?.as_socket().ok_or_else(unsuitable)?;
+    let address = first.local_addr()?.as_socket().ok_or_else(|| invalid("not an IP socket"))?;
     // It has the option already if it has others beside it. FreeBSD would ignore it now.
     #[cfg(not(target_os = "freebsd"))]
     first.set_reuse_port(true)?;

@@ -117,7 +117,7 @@ pub(crate) use adopt::take_inherited;
 pub(crate) use buffer::{AlignedBuffer, PAGE, to_middle_of_page, trim_heap};
 pub(crate) use connect::connect_at;
 pub use errors::is_out_of_descriptors;
-pub(crate) use errors::{about, is_shortage, retry};
+pub(crate) use errors::{about, invalid, is_shortage, retry};
 pub(crate) use event::{Event, Ready};
 pub(crate) use listen::{DIVIDES, bind_beside, check_only_ipv6, set_backlog};
 pub(crate) use lookup::look_up;

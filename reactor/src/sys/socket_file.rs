@@ -20,7 +20,7 @@ use socket2::{Domain, SockAddr, Socket};
 use super::listen::set_backlog;
 use super::lock_file::{FileId, Lock, id_at};
 use super::unix::stream_socket;
-use super::{Address, Fd, about};
+use super::{Address, Fd, about, invalid};
 
 /// The file of a listening Unix socket, and its lock. Drop it before the socket is closed.
 pub(crate) struct SocketFile {
@@ -109,7 +109,7 @@ pub(super) fn listen_unix(
 
 fn listen_without_file(address: &Address, backlog: u32) -> io::Result<Fd> {
     if address.abstract_name().is_none() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address has no name"));
+        return Err(invalid("the address has no name"));
     }
     let socket = stream_socket(Domain::UNIX)?;
     socket.bind(&address.to_system()?)?;
