@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
@@ -163,18 +164,14 @@ const MOST_ADDRESSES: usize = 16;
 /// order.
 pub(crate) fn in_order(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<Address> {
     let mut addresses = addresses.into_iter().peekable();
-    let first = addresses.peek().is_some_and(SocketAddr::is_ipv6);
-    let mut counts = [0; 2];
-    let mut ranked: Vec<_> = addresses
-        .map(|address| {
-            let is_other = address.is_ipv6() != first;
-            let count = &mut counts[usize::from(is_other)];
-            *count += 1;
-            ((*count, is_other), Address::Ip(address))
-        })
-        .collect();
-    ranked.sort_by_key(|(rank, _)| *rank);
-    ranked.into_iter().map(|(_, address)| address).take(MOST_ADDRESSES).collect()
+    let is_v6 = addresses.peek().is_some_and(SocketAddr::is_ipv6);
+    let (first, other): (Vec<_>, Vec<_>) = addresses.partition(|it| it.is_ipv6() == is_v6);
+    let (mut first, mut other) = (first.into_iter(), other.into_iter());
+    let pairs = iter::from_fn(|| match (first.next(), other.next()) {
+        (None, None) => None,
+        (one, other) => Some(one.into_iter().chain(other)),
+    });
+    pairs.flatten().map(Address::Ip).take(MOST_ADDRESSES).collect()
 }
 
 #[cfg(test)]

@@ -206,7 +206,7 @@ impl Listener {
             self.take_up(socket, core);
         }
         let most = match &mut self.source {
-            Source::Socket(_, origin, _) if origin.is_elsewhere() => return,
+            Source::Socket(_, Origin::InCustody(hold), _) if hold.custody.is_elsewhere() => return,
             Source::Socket(..) => self.options.backlog as usize,
             Source::Distributed(mailbox, _) => mailbox.close(),
         };

@@ -159,13 +159,6 @@ pub(crate) enum Origin {
     InCustody(Hold),
 }
 
-impl Origin {
-    /// Whether another process accepts the connections in the backlog.
-    fn is_elsewhere(&self) -> bool {
-        matches!(self, Origin::InCustody(hold) if hold.custody.is_elsewhere())
-    }
-}
-
 /// Opens the sockets of a listener: `count` of them if the kernel [divides](crate::sys::DIVIDES)
 /// connections at that address, otherwise one.
 pub(crate) fn open(

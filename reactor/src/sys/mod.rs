@@ -354,7 +354,7 @@ kernel_calls! {
 }
 
 /// Whether [`Kernel::sendfile`] exists and is non-blocking on this system.
-pub(crate) const HAS_SENDFILE: bool = sendfile::AVAILABLE;
+pub(crate) const HAS_SENDFILE: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
 
 /// Whether [`Kernel::splice`] exists on this system.
 pub(crate) const HAS_SPLICE: bool = cfg!(target_os = "linux");

@@ -8,9 +8,6 @@ use std::io;
 
 use super::Fd;
 
-/// Whether [`sendfile`] works here.
-pub(super) const AVAILABLE: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
-
 #[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {

@@ -1,7 +1,5 @@
 //! Keeping the memory budget.
 
-use std::time::Duration;
-
 use super::reactor::Reactor;
 use crate::core::{Budget, Core, Flags, Reason, choose_victims};
 
@@ -37,12 +35,6 @@ impl Reactor {
     /// connection](crate::Limits::max_exact) may hold.
     pub fn set_memory_budget(&mut self, bytes: u64) {
         self.turn.core.budget = Some(Box::new(Budget::new(bytes)));
-    }
-
-    /// How long the next wait may last until the memory of connections is looked at again.
-    pub(super) fn until_memory_is_due(&self) -> Option<Duration> {
-        let core = &self.turn.core;
-        core.budget.as_ref()?.wait(core.now).map(Duration::from_nanos)
     }
 
     /// Keeps the memory budget, if there is one.

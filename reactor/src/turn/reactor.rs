@@ -292,11 +292,11 @@ impl Reactor {
         }
         let core = &self.turn.core;
         let accept = self.turn.listeners.iter().flatten().filter_map(|l| l.wait(core)).min();
-        let accept = accept.map(Duration::from_nanos);
+        let memory = core.budget.as_ref().and_then(|budget| budget.wait(core.now));
         let next = [core.wheel.next(), self.turn.timers.next()].into_iter().flatten();
         let expiry = next.map(|tick| core.until(tick)).min();
-        let waits = [limit, accept, expiry, self.until_drained(), self.until_memory_is_due()];
-        waits.into_iter().flatten().min()
+        let soonest = [accept, memory].into_iter().flatten().min().map(Duration::from_nanos);
+        [limit, soonest, expiry, self.until_drained()].into_iter().flatten().min()
     }
 
     /// Whether there is work that no event announces.

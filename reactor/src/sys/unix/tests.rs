@@ -7,10 +7,9 @@ use std::os::fd::AsRawFd;
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, FdFlags, fcntl_getfd};
 
-use super::super::TcpOptions;
 use super::super::address::{local_address, peer_address};
 use super::super::listen::listen_tcp;
-use super::super::sendfile;
+use super::super::{HAS_SENDFILE, TcpOptions, sendfile};
 use super::*;
 
 const ANY: &str = "127.0.0.1:0";
@@ -134,7 +133,7 @@ fn a_file_is_read_and_sent_from_an_offset_up_to_its_end() {
     assert!(super::super::residency::read_nowait(fd, &mut buffer, u64::MAX).is_err());
 
     let (ours, mut peer) = connection();
-    if sendfile::AVAILABLE {
+    if HAS_SENDFILE {
         assert_eq!(sendfile::sendfile(ours, fd, 2, 3).unwrap(), 3);
         assert_eq!(sendfile::sendfile(ours, fd, 7, 100).unwrap(), 3);
         assert_eq!(sendfile::sendfile(ours, fd, 10, 100).unwrap(), 0);
