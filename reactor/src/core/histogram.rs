@@ -58,26 +58,22 @@ impl Histogram {
     }
 
     /// The number of durations recorded.
-    #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
     /// The sum of all durations.
-    #[must_use]
     pub fn sum(&self) -> Duration {
         Duration::from_nanos(self.sum)
     }
 
     /// The longest duration.
-    #[must_use]
     pub fn max(&self) -> Duration {
         Duration::from_nanos(self.max)
     }
 
     /// An upper bound of the quantile `share`, such as 0.5 for the median. It is the upper bound of
     /// a bucket, but at most the longest duration. Zero if nothing was recorded.
-    #[must_use]
     pub fn quantile(&self, share: f64) -> Duration {
         let wanted = (self.count() as f64 * share).ceil() as u64;
         let mut below = 0;

@@ -20,7 +20,6 @@ impl ConnId {
     /// The slot of the connection: a small number that no other open connection of the reactor has.
     /// Use it as the index of a table with one entry per connection. A later connection may get the
     /// same slot, so store the whole id in each entry.
-    #[must_use]
     pub fn slot(self) -> usize {
         self.index as usize
     }

@@ -200,13 +200,11 @@ pub struct Ledger {
 
 impl Ledger {
     /// The number of connections, including those that linger or are being established.
-    #[must_use]
     pub fn open(&self) -> u64 {
         (self.accepted + self.adopted + self.connects).saturating_sub(self.closed)
     }
 
     /// Bytes that handlers passed to `send` and the kernel has not accepted yet.
-    #[must_use]
     pub fn pending(&self) -> u64 {
         self.queued.saturating_sub(self.sent + self.dropped)
     }

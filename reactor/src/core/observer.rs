@@ -103,7 +103,6 @@ pub struct Observed<'a> {
 
 impl<'a> Observed<'a> {
     /// The id, which no later connection of the reactor has.
-    #[must_use]
     pub fn id(&self) -> ConnId {
         self.core.id(self.index)
     }
@@ -118,19 +117,16 @@ impl<'a> Observed<'a> {
     }
 
     /// The address of the listener that has accepted the connection, if one has.
-    #[must_use]
     pub fn listener(&self) -> Option<&'a Address> {
         self.core.groups[usize::from(self.core[self.index].group)].address.as_ref()
     }
 
     /// Bytes received so far.
-    #[must_use]
     pub fn received(&self) -> u64 {
         self.core[self.index].received
     }
 
     /// Bytes sent so far.
-    #[must_use]
     pub fn sent(&self) -> u64 {
         self.core[self.index].sent
     }

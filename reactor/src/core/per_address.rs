@@ -18,7 +18,6 @@ impl Address {
     /// assert_eq!(client("[2001:db8::1]:80"), client("[2001:db8::2]:81"));
     /// assert_ne!(client("192.0.2.1:80"), client("192.0.2.2:80"));
     /// ```
-    #[must_use]
     pub fn client_network(&self) -> Option<IpAddr> {
         // An IPv4 client of a dual-stack socket counts as IPv4.
         self.ip().map(|ip| match ip.to_canonical() {

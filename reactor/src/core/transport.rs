@@ -274,13 +274,11 @@ impl Output<'_> {
     }
 
     /// The number of bytes that wait to be sent.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.chunk.len()
     }
 
     /// Whether nothing waits to be sent.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -262,13 +262,11 @@ pub struct Region {
 
 impl Region {
     /// The length in bytes.
-    #[must_use]
     pub fn len(&self) -> u64 {
         self.len
     }
 
     /// Whether the region has no bytes.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

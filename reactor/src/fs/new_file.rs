@@ -273,13 +273,11 @@ impl NewFile {
 
     /// The number of bytes appended and received so far, including those of a
     /// [resumable](Dir::create_resumable) file from before.
-    #[must_use]
     pub fn len(&self) -> u64 {
         self.written + self.unwritten.len() as u64
     }
 
     /// Whether nothing has been appended or received yet.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -24,7 +24,6 @@ impl<'a> Context<'a> {
     }
 
     /// The current connection's id.
-    #[must_use]
     pub fn id(&self) -> ConnId {
         self.core.id(self.index)
     }
@@ -37,7 +36,6 @@ impl<'a> Context<'a> {
     /// Whether the connection wants input now: it is not paused, its queue is not full, and it is
     /// neither closing nor handed over. A loop over the messages of one input should stop when this
     /// becomes false; the rest is offered again later.
-    #[must_use]
     pub fn wants_input(&self) -> bool {
         self.core[self.index].wants_input()
             && !self.hand_overs.iter().any(|hand_over| hand_over.index == self.index)
@@ -47,13 +45,11 @@ impl<'a> Context<'a> {
     /// [`on_received`](crate::Handler::on_received), to a file or to another connection, or is
     /// discarded. An adapter that calls its handler for each message of one input must stop when
     /// the handler has requested this, since the rest is not its own.
-    #[must_use]
     pub fn is_directed(&self) -> bool {
         self.core[self.index].has_strategy()
     }
 
     /// The current connection's limits.
-    #[must_use]
     pub fn limits(&self) -> &Limits {
         self.core.limits(self.core[self.index].group)
     }
@@ -346,7 +342,6 @@ impl<'a> Context<'a> {
     }
 
     /// Bytes received that no callback has consumed.
-    #[must_use]
     pub fn unread(&self) -> usize {
         self.core[self.index].unread()
     }
@@ -375,7 +370,6 @@ impl<'a> Context<'a> {
     }
 
     /// Whether the connection's [transport](crate::transport) protects its bytes, as TLS does.
-    #[must_use]
     pub fn is_secure(&self) -> bool {
         let special = self.core[self.index].special.as_ref();
         special.and_then(|special| special.transport()).is_some_and(Transport::is_secure)
@@ -383,7 +377,6 @@ impl<'a> Context<'a> {
 
     /// The details that the connection's [transport](crate::transport) has about the peer, if they
     /// are of type `T`.
-    #[must_use]
     pub fn transport<T: 'static>(&self) -> Option<&T> {
         self.transport_of(self.id())
     }
@@ -391,7 +384,6 @@ impl<'a> Context<'a> {
     /// Whether the peer's stream ended without the end marker of its [transport](crate::transport),
     /// so that an attacker may have truncated it. If the end of the stream completes a message in a
     /// protocol, the message must then be treated as incomplete.
-    #[must_use]
     pub fn is_cut(&self) -> bool {
         self.core[self.index].is_cut()
     }

@@ -177,7 +177,6 @@ impl<'a> Input<'a> {
     }
 
     /// All bytes not consumed yet. Unlike the slice this derefs to, it does not borrow the `Input`.
-    #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }

@@ -192,7 +192,6 @@ impl Turn {
 
     /// The address a listener is bound to, with the port that was chosen. `None` once it is closed;
     /// all listeners close when the reactor stops.
-    #[must_use]
     pub fn listener_address(&self, listener: ListenerId) -> Option<&Address> {
         let mut open = self.listeners.iter().flatten();
         open.find(|other| other.group == listener.group).map(|listener| &listener.address)

@@ -22,7 +22,6 @@ pub struct Peer<'a> {
 impl Peer<'_> {
     /// Whether the connection is open or [connecting](crate::Turn::connect), that is, neither
     /// closing nor gone.
-    #[must_use]
     pub fn is_open(&self) -> bool {
         self.connection()
             .is_some_and(|c| c.phase <= Phase::Open && !c.flags.any(Flags::CLOSE_WHEN_CONNECTED))
@@ -30,7 +29,6 @@ impl Peer<'_> {
 
     /// Whether bytes can still be sent: the connection is open or connecting, its output was not
     /// [shut down](Peer::shutdown), and no send has failed.
-    #[must_use]
     pub fn accepts_output(&self) -> bool {
         self.connection().is_some_and(Connection::accepts_output)
     }
@@ -102,7 +100,6 @@ impl Peer<'_> {
 
     /// Whether the connection has a deadline of its own that has not passed. A protocol that sets
     /// one for itself can leave that of the application alone.
-    #[must_use]
     pub fn has_deadline(&self) -> bool {
         self.connection().is_some_and(|c| c.deadline != 0)
     }
@@ -124,20 +121,17 @@ impl Peer<'_> {
     }
 
     /// Bytes received so far.
-    #[must_use]
     pub fn received(&self) -> u64 {
         self.connection().map_or(0, |c| c.received)
     }
 
     /// Bytes that the kernel has accepted so far. This also works for a closing connection: in
     /// [`on_close`](crate::Handler::on_close) it is the number of bytes actually sent.
-    #[must_use]
     pub fn sent(&self) -> u64 {
         self.connection().map_or(0, |c| c.sent)
     }
 
     /// Queued bytes that the kernel has not accepted yet.
-    #[must_use]
     pub fn pending(&self) -> u64 {
         self.connection().map_or(0, |c| c.pending())
     }

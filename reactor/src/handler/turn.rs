@@ -54,19 +54,16 @@ impl Turn {
     }
 
     /// Time since an arbitrary start, as of the beginning of this turn.
-    #[must_use]
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.core.now)
     }
 
     /// Seconds since 1970 as of this turn, for display. It may jump when the clock is set.
-    #[must_use]
     pub fn unix_time(&self) -> u64 {
         self.core.unix_time()
     }
 
     /// 64 random bits, for anything but secrets.
-    #[must_use]
     pub fn random(&self) -> u64 {
         self.core.kernel.random()
     }
@@ -80,7 +77,6 @@ impl Turn {
     }
 
     /// The reactor's counters so far.
-    #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.core.total()
     }
@@ -88,26 +84,22 @@ impl Turn {
     /// The counters of this reactor and of each listener, and their current state, such as peaks,
     /// slow readers and timers. The time that this takes grows with the number of connections:
     /// about a millisecond for 100,000.
-    #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.core, self.timers.len())
     }
 
     /// The resources that this process uses. Takes a few system calls. In a simulated reactor,
     /// nothing is known.
-    #[must_use]
     pub fn process(&self) -> ProcessUsage {
         self.core.kernel.process()
     }
 
     /// How long this turn has taken so far. Reads the clock.
-    #[must_use]
     pub fn turn_time(&self) -> Duration {
         self.core.since_clock()
     }
 
     /// The number of connections, lingering ones included.
-    #[must_use]
     pub fn connections(&self) -> usize {
         self.core.connections.len()
     }
@@ -121,7 +113,6 @@ impl Turn {
     /// The details that the [transport](crate::transport) of a connection has about the peer, if
     /// they are of type `T`. For the current connection, use
     /// [`Context::transport`](crate::Context::transport).
-    #[must_use]
     pub fn transport_of<T: 'static>(&self, id: ConnId) -> Option<&T> {
         let transport = self.core.find(id)?.special.as_ref()?.transport()?;
         transport.details(TypeId::of::<T>())?.downcast_ref()
@@ -152,7 +143,6 @@ impl Turn {
     ///     }
     /// }
     /// ```
-    #[must_use]
     pub fn transport_error(&self, id: ConnId) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.core.find(id)?.special.as_ref()?.failure.as_deref()
     }
@@ -165,7 +155,6 @@ impl Turn {
 
     /// Whether the reactor was asked to stop. If so, a handler should not start anything that takes
     /// long.
-    #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.core.lifecycle >= Lifecycle::Asked
     }
@@ -173,7 +162,6 @@ impl Turn {
     /// Whether the reactor was asked to stop, or is in its [shutdown
     /// delay](crate::ServerOptions::shutdown_delay), after which it will stop. Load balancers
     /// should not send it new clients.
-    #[must_use]
     pub fn will_stop(&self) -> bool {
         self.core.lifecycle > Lifecycle::Running
     }

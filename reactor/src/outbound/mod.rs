@@ -75,7 +75,6 @@ pub enum Outgoing<'a> {
 
 impl Outgoing<'_> {
     /// The number of bytes.
-    #[must_use]
     pub fn len(&self) -> u64 {
         match self {
             Outgoing::Slice(slice) => slice.len() as u64,
@@ -85,7 +84,6 @@ impl Outgoing<'_> {
     }
 
     /// Whether there is nothing to send.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

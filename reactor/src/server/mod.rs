@@ -116,7 +116,6 @@ pub struct ServerListener {
 
 impl ServerListener {
     /// The address it is bound to. Port 0 is replaced by the port that the kernel chose.
-    #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
@@ -213,7 +212,6 @@ impl Server {
 
     /// The position of this server in the chain of servers that have taken over from each other,
     /// from 1.
-    #[must_use]
     pub fn generation(&self) -> u64 {
         self.restart.as_ref().map_or(1, |restart| restart.generation)
     }

@@ -22,7 +22,6 @@ pub struct Shard<'a> {
 
 impl Shard<'_> {
     /// The index of the thread, from 0.
-    #[must_use]
     pub fn index(&self) -> usize {
         self.index
     }

@@ -117,7 +117,6 @@ impl Address {
     }
 
     /// The IP address and port, unless it is a Unix address.
-    #[must_use]
     pub fn ip_and_port(&self) -> Option<SocketAddr> {
         match self {
             Address::Ip(address) => Some(*address),
@@ -126,19 +125,16 @@ impl Address {
     }
 
     /// The IP address, unless it is a Unix address.
-    #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         self.ip_and_port().map(|address| address.ip())
     }
 
     /// The port, unless it is a Unix address.
-    #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.ip_and_port().map(|address| address.port())
     }
 
     /// The path, if it is a Unix address that has one.
-    #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
             Address::Ip(_) => None,
@@ -147,7 +143,6 @@ impl Address {
     }
 
     /// The abstract name, if it is a Unix address that has one, without the leading zero byte.
-    #[must_use]
     pub fn abstract_name(&self) -> Option<&[u8]> {
         match self {
             #[cfg(target_os = "linux")]
@@ -172,7 +167,6 @@ impl Address {
     }
 
     /// Whether it is a Unix address.
-    #[must_use]
     pub fn is_unix(&self) -> bool {
         matches!(self, Address::Unix(_))
     }

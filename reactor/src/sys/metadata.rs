@@ -38,13 +38,11 @@ pub struct Metadata {
 
 impl Metadata {
     /// Whether this is a regular file.
-    #[must_use]
     pub fn is_file(&self) -> bool {
         self.kind == FileKind::File
     }
 
     /// Whether this is a directory.
-    #[must_use]
     pub fn is_dir(&self) -> bool {
         self.kind == FileKind::Directory
     }

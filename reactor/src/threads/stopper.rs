@@ -91,7 +91,6 @@ impl Stopper {
     /// Whether the reactors were asked to stop, or a signal has announced that they will stop. If
     /// so, load balancers should send no new clients; see
     /// [`ServerOptions::shutdown_delay`](crate::ServerOptions::shutdown_delay).
-    #[must_use]
     pub fn will_stop(&self) -> bool {
         self.is_asked() || self.0.announced.load(Ordering::SeqCst)
     }

@@ -37,7 +37,6 @@ impl Reactor {
     }
 
     /// Whether the reactor has stopped. If so, nothing is open, and another turn does nothing.
-    #[must_use]
     pub fn has_stopped(&self) -> bool {
         self.turn.core.has_stopped()
     }
