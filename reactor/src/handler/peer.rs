@@ -158,6 +158,10 @@ impl Peer<'_> {
     ///   closed it or it has received everything including the end, and if it is a source whose
     ///   destination could not be [connected](crate::Turn::connect). Input that arrived before a
     ///   reset is still sent to the destination, at the destination's pace.
+    /// - If a destination cannot be connected, its [`on_close`](crate::Handler::on_close) is called
+    ///   before the source is closed, so that it can send the source's peer a reply. It can also
+    ///   relay the source to another destination, but input that was already queued for the first
+    ///   one is lost. If the handshake of its transport fails instead, the source is reset first.
     /// - If the input is [cut](crate::Context::is_cut), the destination is reset too. If the two
     ///   connections relay to each other, both are reset; otherwise the source gets `on_eof`.
     /// - [`pause`](crate::Peer::pause) on the source stops the relay; on the destination it has no
@@ -171,7 +175,7 @@ impl Peer<'_> {
     ///   [Handing the source over](crate::Context::hand_over) ends the relay in the same way.
     ///
     /// A connection that relays to itself echoes. If the destination is gone or closing, the source
-    /// is closed.
+    /// is closed, after `on_close` of one that could not be connected.
     pub fn relay_to(&mut self, peer: ConnId) {
         self.with(|core, index| inbound::relay(core, index, peer, None));
     }

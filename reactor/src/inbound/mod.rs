@@ -37,7 +37,7 @@ pub(crate) use low_water::{look_below, lower};
 #[cfg(feature = "testing")]
 pub(crate) use relay::is_blocked_in_vain;
 use relay::stop_relaying;
-pub(crate) use relay::{blocked_by, end_relays, is_fed, relay};
+pub(crate) use relay::{blocked_by, close_other_end, end_relays, is_fed, relay};
 pub(crate) use stream::{Piece, next_piece, put_back, store_rest, take_unread};
 
 /// The result of one receive step, which the turn delivers.

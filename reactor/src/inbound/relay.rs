@@ -40,8 +40,11 @@ pub(crate) fn relay(core: &mut Core, index: u32, to: ConnId, count: Option<u64>)
     let relay = Relay::new(to, count, core.limits(core[index].group));
     set_strategy(core, index, Strategy::Relay(relay));
     deadlines::note_half_closed(core, index);
-    // Without a destination, the next step ends the relay. An empty part needs none.
-    if count == Some(0) || core.find(to).is_none_or(|c| c.phase > Phase::Open) {
+    // Without a destination, the next step ends the relay. An empty part needs none. The handler of
+    // one that could not be connected may still reply to the source.
+    let is_there =
+        |c: &Connection| c.phase <= Phase::Open || matches!(c.reason, Reason::Unconnected(_));
+    if count == Some(0) || !core.find(to).is_some_and(is_there) {
         return;
     }
     if let Some(earlier) = source(core, to.index)
@@ -286,24 +289,46 @@ fn splice(core: &mut Core, index: u32, to: u32, most: usize) {
 
 /// Ends the connections that relay from or to one that is over. An end of stream is forwarded only
 /// if there was one, because otherwise the relay may have delivered only a part.
-pub(crate) fn end_relays(core: &mut Core, index: u32) {
+///
+/// Returns the other end if the connection could not be established: its handler may still reply to
+/// that peer, and [`close_other_end`] closes it afterwards.
+pub(crate) fn end_relays(core: &mut Core, index: u32) -> Option<ConnId> {
     let c = &core[index];
+    let is_unconnected = matches!(c.reason, Reason::Unconnected(_));
     // An attempt to connect that was given up, or failed, has relayed nothing.
-    let unconnected = matches!(c.reason, Reason::Closed | Reason::Unconnected(_));
     let in_order = c.phase == Phase::Ended
         && !matches!(c.reason, Reason::TimedOut | Reason::Transport)
-        || unconnected;
+        || c.reason == Reason::Closed
+        || is_unconnected;
     // A destination that is over at the same time keeps its feeder, and so is reset.
-    let to = destination(core, index).filter(|(_, c)| c.phase < Phase::Ended);
-    if let Some((to, _)) = to {
+    let to = destination(core, index).filter(|(_, c)| c.phase < Phase::Ended).map(|(to, _)| to);
+    let whole = source(core, index).filter(|source| left(core, source.index).is_none());
+    let kept = whole.or(to).filter(|_| is_unconnected);
+    if let Some(to) = to {
         let cuts_part = left(core, index).is_some();
         stop_relaying(core, index);
-        end_with(core, to.index, in_order && !cuts_part);
+        if kept != Some(to) {
+            end_with(core, to.index, in_order && !cuts_part);
+        }
     }
-    if let Some(source) = source(core, index)
+    if let Some(source) = source(core, index).filter(|source| kept != Some(*source))
         && !release_part(core, source.index)
     {
         end_with(core, source.index, in_order);
+    }
+    kept
+}
+
+/// Closes the other end of a relay with a connection that could not be established, unless the
+/// handler has connected it to another one.
+pub(crate) fn close_other_end(core: &mut Core, other: ConnId, unconnected: ConnId) {
+    let Some(c) = core.find(other) else { return };
+    let ends = match relay_of(c) {
+        Some(relay) => relay.to == unconnected,
+        None => !is_fed(core, other.index),
+    };
+    if ends {
+        core.close(other.index);
     }
 }
 

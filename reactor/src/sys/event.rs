@@ -1,7 +1,9 @@
 //! The events of a [`Selector`](super::Selector).
 
+use std::fmt;
+
 /// The readiness that an event reports for a descriptor, and that a connection stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Ready(pub(crate) u8);
 
 impl Ready {
@@ -29,6 +31,14 @@ impl Ready {
     /// The bits of `self` without those of `other`.
     pub(crate) const fn without(self, other: Ready) -> Ready {
         Ready(self.0 & !other.0)
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = ["READ", "WRITE", "READ_END", "HANGUP", "URGENT"];
+        let set = names.iter().enumerate().filter(|(i, _)| self.0 & (1 << i) != 0);
+        f.write_str(&set.map(|(_, name)| *name).collect::<Vec<_>>().join("|"))
     }
 }
 

@@ -57,7 +57,7 @@ impl Reactor {
         // Its stream may have to be ended, but the handler may still have it reset.
         let special = core[index].special.as_mut().filter(|_| !cut);
         let layer = special.and_then(|special| special.layer.take());
-        inbound::end_relays(core, index);
+        let other = inbound::end_relays(core, index);
         rates::settle(core, index, 0);
         inbound::stop_saving(core, index);
         inbound::lower(core, index, LowWater::Off);
@@ -69,6 +69,9 @@ impl Reactor {
         let why = core[index].reason;
         self.handlers.close(&mut self.turn, index, why);
         let core = &mut self.turn.core;
+        if let Some(other) = other {
+            inbound::close_other_end(core, other, core.id(index));
+        }
         if let Some(layer) = layer {
             let is_stopped = core[index].reason == Reason::Stopped;
             cut |= transport::end(core, index, layer, is_stopped);

@@ -7,6 +7,7 @@ mod part_ends;
 mod parts;
 mod pipes;
 mod successor;
+mod unconnected;
 
 use std::net::SocketAddr;
 use std::time::Duration;
