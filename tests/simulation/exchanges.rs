@@ -68,6 +68,8 @@ struct Seen {
     called: BTreeSet<usize>,
     /// Status and body of each line of the access log.
     logged: BTreeMap<usize, (u16, u64)>,
+    /// The connections whose request body is arriving.
+    receiving: BTreeSet<ConnId>,
     streams: BTreeMap<ConnId, Streaming>,
     /// The connections whose response is deferred.
     deferred: BTreeSet<ConnId>,
@@ -156,6 +158,9 @@ impl Service for Mixed {
         let plan = Plan::parse(request.path());
         assert!(self.seen.borrow_mut().called.insert(plan.number), "called twice");
         let upload = Upload { plan: plan.clone(), pieces: 0, bytes: 0, _alive: self.alive.clone() };
+        if ["whole", "pieces", "saved"].contains(&plan.body.as_str()) {
+            self.seen.borrow_mut().receiving.insert(request.connection());
+        }
         match plan.body.as_str() {
             "whole" => reply.read(LIMIT, upload),
             "pieces" => reply.read_pieces(upload),
@@ -195,6 +200,7 @@ impl Service for Mixed {
         body: Payload<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered<Upload> {
+        assert!(self.seen.borrow_mut().receiving.remove(&request.connection()));
         assert_eq!(request.path(), upload.plan.path());
         assert!(*body == noise(body.len()), "a body is not exact");
         let len = request.header("X-Length").expect("a field");
@@ -209,6 +215,7 @@ impl Service for Mixed {
         saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
     ) -> Answered<Upload> {
+        assert!(self.seen.borrow_mut().receiving.remove(&request.connection()));
         assert_eq!(request.path(), upload.plan.path());
         if saved.is_ok() { self.respond(upload.plan, reply) } else { reply.saved(saved) }
     }
@@ -223,8 +230,8 @@ impl Service for Mixed {
 
     fn on_gone(&mut self, _: &mut Turn, id: ConnId) {
         let mut seen = self.seen.borrow_mut();
-        let is_deferred = seen.deferred.remove(&id);
-        assert!(seen.streams.remove(&id).is_some() || seen.too_late.remove(&id) || is_deferred);
+        let is_waiting = seen.deferred.remove(&id) | seen.receiving.remove(&id);
+        assert!(seen.streams.remove(&id).is_some() || seen.too_late.remove(&id) || is_waiting);
     }
 
     fn wants_log(&self) -> bool {

@@ -182,15 +182,18 @@ impl<S: Service> Handler for Http<S> {
     }
 
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: HttpSession<S::State>, why: Reason) {
-        if let State::AwaitingResponse(awaited) = &session.state
-            && awaited.pending.finished().is_none()
-            && !awaited.pending.is_postponed()
-        {
-            if awaited.pending.is_streaming() && !awaited.pending.mode.is_modern {
-                // The end of the connection would be that of the body.
-                cx.peer(id).abort();
+        match &session.state {
+            State::ReceivingBody(_) => self.service.on_gone(cx, id),
+            State::AwaitingResponse(awaited)
+                if awaited.pending.finished().is_none() && !awaited.pending.is_postponed() =>
+            {
+                if awaited.pending.is_streaming() && !awaited.pending.mode.is_modern {
+                    // The end of the connection would be that of the body.
+                    cx.peer(id).abort();
+                }
+                self.service.on_gone(cx, id);
             }
-            self.service.on_gone(cx, id);
+            _ => {}
         }
         self.note_finished(cx, &session);
         if let (Some(metrics), Some(stream)) = (&self.metrics, session.stream()) {

@@ -16,7 +16,7 @@ use super::trailers::Trailers;
 pub trait Service: Sized + 'static {
     /// The state that the service keeps while a request body arrives, and gets back with the body:
     /// the name of an upload, or the user who sends it. `()` if it requests no bodies, or needs
-    /// nothing but the head.
+    /// nothing but the head. It is dropped if the body is refused or the connection ends.
     type State: 'static;
 
     /// Answers one request. An [`Answered`] can be created only by finishing `reply`.
@@ -159,8 +159,15 @@ pub trait Service: Sized + 'static {
         let _ = (cx, connection);
     }
 
-    /// The connection of a [`ResponseStream`](super::ResponseStream) or a
-    /// [`Deferred`](super::Deferred) has ended before the response was finished.
+    /// A connection has ended while a body that the service had requested was arriving, or before
+    /// the response of a [`ResponseStream`](super::ResponseStream) or a
+    /// [`Deferred`](super::Deferred) was finished. If the request was refused, this is called after
+    /// [`on_refused`](Service::on_refused). It is not called once the response is finished, even if
+    /// its request body is incomplete.
+    ///
+    /// What the service keeps for a request outside of its [`State`](Service::State), such as a map
+    /// by [`ConnId`](sluicegate_reactor::ConnId), must be removed here, when the service answers,
+    /// and in [`on_refused`](Service::on_refused).
     fn on_gone(&mut self, cx: &mut Turn, connection: ConnId) {
         let _ = (cx, connection);
     }

@@ -23,6 +23,7 @@ pub(super) struct Bodies {
     pub(super) pauses: bool,
     pub(super) connection: Option<ConnId>,
     deferred: Vec<Deferred>,
+    gone: Vec<ConnId>,
     /// The largest capacity of an owned body.
     capacity: usize,
     pub(super) logs: bool,
@@ -93,6 +94,10 @@ impl Service for Bodies {
 
     fn on_refused(&mut self, status: Status, reply: Reply<'_, '_>) -> Answered {
         reply.status(status).header("X-Refused", "by us").send("refused")
+    }
+
+    fn on_gone(&mut self, _: &mut Turn, connection: ConnId) {
+        self.gone.push(connection);
     }
 
     fn wants_log(&self) -> bool {
@@ -390,4 +395,33 @@ fn row_18_the_last_request_of_a_connection_may_have_a_body() {
     let outcome = same_at_every_split(make, &(exact("/a", "hello") + &exact("/b", "hello")));
     assert_eq!(answers(&outcome.sent), ["200 /a hello", "200 /b hello"]);
     assert_ne!(outcome.state, State::Open);
+}
+
+#[test]
+fn the_service_learns_that_a_body_will_not_be_complete() {
+    let whole =
+        [exact("/pieces", "hello"), chunked("/pieces", &["he", "llo"]), exact("/a", "hello")];
+    for (request, is_reset) in whole.iter().flat_map(|request| [(request, false), (request, true)])
+    {
+        let mut h = bodies();
+        let client = h.open();
+        h.feed(client, &request[..request.len() - 1]);
+        if is_reset {
+            h.reset(client);
+        } else {
+            h.finish(client);
+        }
+        assert_eq!(service(&mut h).gone.len(), 1, "{request}");
+    }
+}
+
+#[test]
+fn a_request_that_was_answered_is_not_gone() {
+    for path in ["/pieces", "/a"] {
+        let mut h = bodies();
+        let client = h.open();
+        h.feed(client, exact(path, "hello"));
+        h.reset(client);
+        assert!(service(&mut h).gone.is_empty(), "{path}");
+    }
 }
