@@ -28,7 +28,9 @@ impl Reply<'_, '_> {
     /// [`HttpLimits::body`](super::HttpLimits::body) or than the reactor's
     /// [`max_exact`](sluicegate_reactor::Limits::max_exact) gets 413, one whose body is
     /// malformed gets 400, and one that sends more slowly than
-    /// [`HttpLimits::body_rate`](super::HttpLimits::body_rate) gets 408.
+    /// [`HttpLimits::body_rate`](super::HttpLimits::body_rate) gets 408. The default of
+    /// `body` is 1 GiB, and that of `max_exact` 16 MiB. To read longer bodies, raise `max_exact` in
+    /// the [`Listen`](sluicegate_reactor::Listen) of the server.
     ///
     /// Each connection may hold a body of `limit` bytes, so the memory for all of them is bounded
     /// by the [number of connections](sluicegate_reactor::Listen::max_connections).

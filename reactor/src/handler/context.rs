@@ -341,7 +341,9 @@ impl<'a> Context<'a> {
         self.hand_overs.push(HandOver { index, to: to.index, session });
     }
 
-    /// Bytes received that no callback has consumed.
+    /// Bytes received that no callback has consumed. Those in the [`Input`](crate::Input) of the
+    /// current callback do not count, nor do those behind a line or a frame that an adapter takes
+    /// from it.
     pub fn unread(&self) -> usize {
         self.core[self.index].unread()
     }

@@ -12,6 +12,10 @@
 //! [`on_open`](crate::Handler::on_open) or [`on_ready`](crate::Handler::on_ready). If the handshake
 //! of an accepted connection fails, the handler gets no callback.
 //!
+//! A connection has the same transport from beginning to end, so a protocol cannot start in the
+//! clear and switch to TLS, as SMTP does after `STARTTLS`. A transport that waited for its handler's
+//! command would already have passed on what an attacker had inserted after it.
+//!
 //! | without a transport, or with [one in the kernel](#tls-in-the-kernel) | with one |
 //! |---|---|
 //! | pieces are joined or gathered for one send | joined to full records, which leave in one send |

@@ -118,7 +118,8 @@
 //! If the client of the service leaves first, [`answer`](super::Deferred::answer) does nothing. To
 //! save the origin the work as well, keep the [`ExchangeId`] in a map by
 //! [`ConnId`](sluicegate_reactor::ConnId), and [cancel](Client::cancel) the exchange in
-//! [`Service::on_gone`](super::Service::on_gone).
+//! [`Service::on_gone`](super::Service::on_gone). That is not called for a finished response, so the
+//! exchange must remove its own entry in its last callback: share the map with it, too.
 //!
 //! To forward requests as a proxy does, use [`Forward`](crate::forward::Forward).
 //!

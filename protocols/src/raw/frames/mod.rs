@@ -2,6 +2,10 @@
 //!
 //! A [`FrameHandler`] gets one frame at a time, without its header. A [`Framing`] defines the
 //! format of the frames, and sends them.
+//!
+//! If something precedes the length, such as the type of a packet in MQTT or PostgreSQL, implement
+//! [`Handler`] instead. [`Framing::decode`] and [`Framing::header`] are useful there as well, and
+//! [`Context::receive_exact`] receives what is too long for the input.
 
 use std::ops::ControlFlow;
 

@@ -117,6 +117,11 @@ impl Client {
 
     /// Whether the connection was ended by a fault that no connection survives: it was aborted
     /// before it was accepted, or a send failed with `ENOBUFS`.
+    ///
+    /// Such faults also end the connections that a reactor opens, which are not seen here. If a
+    /// proxy then resets its client, this returns `false`: check the client's [end](Client::end), or
+    /// set [`Faults::no_buffers`](crate::testing::Faults::no_buffers) and
+    /// [`Faults::aborted`](crate::testing::Faults::aborted) to 0.
     #[must_use]
     pub fn is_spoilt(&self) -> bool {
         self.0.borrow().far_end.as_ref().is_some_and(sim::Client::is_spoilt)
