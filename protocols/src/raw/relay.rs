@@ -2,8 +2,87 @@
 //!
 //! [`join`] makes each of two connections relay to the other.
 //! [`Peer::relay_to`](sluicegate_reactor::Peer::relay_to) describes how ends of streams, resets,
-//! pauses and deadlines are handled. Your own handler can do something else first, such as send a
-//! greeting. [`Relay`] is a proxy that only relays:
+//! pauses and deadlines are handled.
+//!
+//! If clients name their target, as in SOCKS, your own handler joins the two as soon as it begins
+//! to connect. It sends the answer when the target is connected, or when it cannot be:
+//!
+//! ```
+//! use sluicegate_protocols::line::{LineHandler, LineSession, Lines, Next};
+//! use sluicegate_protocols::raw::relay::join;
+//! use sluicegate_reactor::{ConnId, Connector, Context, Reason, Target, Turn};
+//!
+//! /// Connects each client to the target that its first line names.
+//! struct Gate {
+//!     connector: Connector<Lines<Gate>>,
+//! }
+//!
+//! impl LineHandler for Gate {
+//!     /// The client of a target that is not connected yet.
+//!     type Session = Option<ConnId>;
+//!
+//!     fn on_open(&mut self, _: &mut Context<'_>) -> Option<ConnId> {
+//!         None
+//!     }
+//!
+//!     fn on_line(&mut self, cx: &mut Context<'_>, _: &mut Option<ConnId>, line: &[u8]) -> Next {
+//!         match String::from_utf8_lossy(line).parse::<Target>() {
+//!             Ok(target) => {
+//!                 let client = LineSession::new(Some(cx.id()));
+//!                 let target = cx.connect(self.connector, target, client);
+//!                 join(cx, target);
+//!             }
+//!             Err(error) => {
+//!                 cx.send(format!("{error}\n"));
+//!                 cx.close();
+//!             }
+//!         }
+//!         Next::Line
+//!     }
+//!
+//!     fn on_ready(&mut self, cx: &mut Context<'_>, client: &mut Option<ConnId>) {
+//!         if let Some(client) = client.take() {
+//!             cx.peer(client).send("connected\n");
+//!         }
+//!     }
+//!
+//!     /// The reactor closes the client afterwards.
+//!     fn on_close(&mut self, cx: &mut Turn, _: ConnId, client: Option<ConnId>, why: Reason) {
+//!         if let Some(client) = client {
+//!             cx.peer(client).send(format!("{why:?}\n"));
+//!         }
+//!     }
+//! }
+//! # #[cfg(feature = "testing")] {
+//! # use sluicegate_reactor::testing::{Harness, Remote, State};
+//! # use sluicegate_reactor::{Connect, Listen, Reactor};
+//! # let mut h = Harness::build(&Listen::default(), |_| {}, |reactor: &mut Reactor| {
+//! #     let gate = reactor.reserve();
+//! #     let connector = reactor.connector(gate, &Connect::default()).unwrap();
+//! #     reactor.install(gate, Lines::new(Gate { connector }));
+//! #     gate
+//! # });
+//! # let client = h.open();
+//! # h.feed(client, "10.0.0.1:80\nearly");
+//! # assert_eq!(h.sent(client), "Unconnected(ConnectionRefused)\n");
+//! # assert_eq!(h.state(client), State::Shut);
+//! # let target = "10.0.0.1:80".parse().unwrap();
+//! # h.set_remote(&target, Remote::Listens);
+//! # let client = h.open();
+//! # h.feed(client, "10.0.0.1:80\nearly");
+//! # let far_end = h.accept(&target);
+//! # h.feed(far_end, "answer");
+//! # assert_eq!(h.sent(client), "connected\nanswer");
+//! # assert_eq!(h.sent(far_end), "early");
+//! # h.finish(far_end);
+//! # h.feed(client, " and late");
+//! # h.finish(client);
+//! # assert_eq!(h.sent(far_end), " and late");
+//! # assert_eq!((h.state(client), h.state(far_end)), (State::Closed, State::Closed));
+//! # }
+//! ```
+//!
+//! [`Relay`] is a proxy that only relays:
 //!
 //! ```
 //! use std::rc::Rc;
