@@ -42,6 +42,24 @@ fn a_deleted_file_is_gone_at_once() {
 }
 
 #[test]
+fn a_worker_frees_the_space_of_a_large_file_whether_it_is_cached_or_not() {
+    let large = 1 << 20;
+    for (len, is_cached, jobs) in [(large, false, 1), (large, true, 1), (large - 1, true, 0)] {
+        let mut site = deletes();
+        site.files().put_file("/www/large", &vec![b'x'; len], OLD);
+        if is_cached {
+            get(&mut site, "/large");
+        }
+        site.hold_disk();
+        assert_eq!(ask(&mut site, "DELETE /large", "").status, 204);
+        // The end of the job wakes the reactor.
+        let before = site.ledger().turns;
+        site.release_disk();
+        assert_eq!(site.ledger().turns - before, jobs, "{len} bytes, cached: {is_cached}");
+    }
+}
+
+#[test]
 fn a_link_is_deleted_and_not_the_file_it_leads_to() {
     let mut site = deletes();
     assert_eq!(ask(&mut site, "DELETE /link", "").status, 204);

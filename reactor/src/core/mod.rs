@@ -125,6 +125,8 @@ pub(crate) struct Core {
     pub(crate) gone: Vec<u32>,
     /// Work for other threads that has not been handed over yet.
     pub(crate) jobs: Vec<Job>,
+    /// Files for a worker to close.
+    pub(crate) closing: std::rc::Rc<crate::fs::Closing>,
     /// Names whose addresses connections wait for, not handed over yet either.
     pub(crate) lookups: Vec<(ConnId, Box<str>)>,
     /// Reads of files for queues that wait for a disk.
@@ -201,6 +203,7 @@ impl Core {
             shed: Vec::new(),
             gone: Vec::new(),
             jobs: Vec::new(),
+            closing: Default::default(),
             lookups: Vec::new(),
             cold: ColdReads::default(),
             batches: Batches::default(),

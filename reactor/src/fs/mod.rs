@@ -11,11 +11,11 @@
 //! Opening, reading, listing, creating and committing may block on a slow disk. Sending a
 //! [`Region`] does not: see [`outbound`](crate::outbound).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use crate::sys::{self, Fd, Kernel, Shared};
 
@@ -30,6 +30,13 @@ pub use condition::ConditionFailed;
 pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
 pub(crate) use saving::{Batch, Finished, GATHER, Need, Saving, WhenWhole};
 pub use saving::{NotSaved, Saved};
+
+/// Closing a removed file of this length or more is left to a worker, since it blocks until the
+/// space of the file is free (benches/README.md).
+const LARGE: u64 = 1 << 20;
+
+/// Large removed files that a worker is to close. Their reactor owns the list.
+pub(crate) type Closing = RefCell<Vec<Shared>>;
 
 /// An open directory, the root of everything opened through it.
 ///
@@ -55,8 +62,13 @@ pub struct Dir {
 
 impl Dir {
     /// Opens a directory by an ordinary path.
-    pub(crate) fn open_root(kernel: &Kernel, path: impl AsRef<Path>) -> io::Result<Dir> {
-        Ok(File::new(kernel, kernel.open_dir(path.as_ref())?).into())
+    pub(crate) fn open_root(
+        kernel: &Kernel,
+        closing: &Rc<Closing>,
+        path: impl AsRef<Path>,
+    ) -> io::Result<Dir> {
+        let fd = kernel.open_dir(path.as_ref())?;
+        Ok(File::new(kernel, Rc::downgrade(closing), fd).into())
     }
 
     /// Opens a file or a directory for reading. Never blocks on a FIFO or a device.
@@ -88,8 +100,8 @@ impl Dir {
 
     /// The file that a call opens in this directory.
     fn opened(&self, call: impl FnOnce(&Kernel, Fd) -> io::Result<Fd>) -> io::Result<File> {
-        let kernel = &self.file.0.kernel;
-        Ok(File::new(kernel, call(kernel, self.file.fd())?))
+        let Open { kernel, closing, .. } = &*self.file.0;
+        Ok(File::new(kernel, closing.clone(), call(kernel, self.file.fd())?))
     }
 }
 
@@ -101,7 +113,8 @@ impl From<File> for Dir {
     }
 }
 
-/// An open file, closed when the last clone is dropped.
+/// An open file, closed when the last clone is dropped. If it has been removed or replaced, and is
+/// known to be large, a worker closes it, since that blocks until its space is free.
 #[derive(Clone, Debug)]
 pub struct File(Rc<Open>);
 
@@ -110,6 +123,10 @@ struct Open {
     kernel: Kernel,
     shared: Shared,
     reporting: Cell<Reporting>,
+    closing: Weak<Closing>,
+    /// Whether the file may be large. When a small one is dropped, the kernel is not asked whether
+    /// it has a name.
+    may_be_large: Cell<bool>,
 }
 
 /// How it is known which bytes of a file are in memory.
@@ -131,14 +148,21 @@ const ASSUMED_RESIDENT: u64 = 10_000_000_000;
 
 impl Drop for Open {
     fn drop(&mut self) {
+        if self.may_be_large.get()
+            && self.kernel.removed_len(self.shared.fd()) >= LARGE
+            && let Some(closing) = self.closing.upgrade()
+        {
+            closing.borrow_mut().push(self.shared.clone());
+        }
         self.shared.close_simulated(&self.kernel);
     }
 }
 
 impl File {
-    fn new(kernel: &Kernel, fd: Fd) -> File {
+    fn new(kernel: &Kernel, closing: Weak<Closing>, fd: Fd) -> File {
         let (kernel, shared) = (kernel.clone(), Shared::new(kernel, fd));
-        File(Rc::new(Open { kernel, shared, reporting: Cell::default() }))
+        let (reporting, may_be_large) = (Cell::default(), Cell::default());
+        File(Rc::new(Open { kernel, shared, reporting, closing, may_be_large }))
     }
 
     pub(crate) fn fd(&self) -> Fd {
@@ -220,7 +244,11 @@ impl File {
     /// # Errors
     /// The error of `fstat(2)`.
     pub fn metadata(&self) -> io::Result<Metadata> {
-        self.0.kernel.metadata(self.fd())
+        let metadata = self.0.kernel.metadata(self.fd())?;
+        if metadata.len >= LARGE {
+            self.0.may_be_large.set(true);
+        }
+        Ok(metadata)
     }
 
     /// Reads at an offset into `buffer` and returns the number of bytes read: 0 at the end of the

@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::io;
 
-use super::Dir;
 use super::new_file::split;
+use super::{Dir, LARGE};
 use crate::sys::{Fd, Kernel};
 
 impl Dir {
@@ -21,7 +21,8 @@ impl Dir {
     }
 
     /// Removes a file. A symbolic link is removed, not followed. Links earlier in the path are
-    /// followed if they stay beneath this directory. Open descriptors of the file stay valid.
+    /// followed if they stay beneath this directory. Open descriptors of the file stay valid. A
+    /// worker frees the space of a large one.
     ///
     /// # Errors
     /// `NotFound` if the file does not exist; `InvalidInput` if the path does not end in a name;
@@ -44,7 +45,12 @@ impl Dir {
     /// # }
     /// ```
     pub fn remove_file(&self, path: impl AsRef<OsStr>) -> io::Result<()> {
-        self.in_parent(path.as_ref(), Kernel::unlink)
+        let path = path.as_ref();
+        let is_large = self.metadata(path).is_ok_and(|it| it.is_file() && it.len >= LARGE);
+        // The removal itself does not free its space while it is open.
+        let open = is_large.then(|| self.open(path)).and_then(Result::ok);
+        open.iter().for_each(|file| file.0.may_be_large.set(true));
+        self.in_parent(path, Kernel::unlink)
     }
 
     /// Calls `change` with the directory and the name that the path ends in.
@@ -64,7 +70,9 @@ mod tests {
     use std::fs;
     use std::io::ErrorKind;
     use std::os::unix::fs::symlink;
+    use std::rc::Rc;
 
+    use super::super::Closing;
     use super::*;
 
     #[test]
@@ -76,7 +84,7 @@ mod tests {
         fs::create_dir(&root).unwrap();
         symlink("../outside", root.join("link")).unwrap();
         symlink("..", root.join("up")).unwrap();
-        let dir = Dir::open_root(&Kernel::Os, &root).unwrap();
+        let dir = Dir::open_root(&Kernel::Os, &Default::default(), &root).unwrap();
         dir.create_dir("a").unwrap();
         dir.create_dir("a/b").unwrap();
         fs::write(root.join("a/b/file"), "").unwrap();
@@ -99,5 +107,33 @@ mod tests {
         assert_eq!(kind(dir.remove_file("a/b/file")), ErrorKind::NotFound);
         dir.remove_file("link").unwrap();
         assert!(!root.join("link").is_symlink() && outside.exists());
+    }
+
+    #[test]
+    fn a_large_file_that_has_lost_its_name_is_left_to_a_worker_when_nobody_has_it_any_more() {
+        let place = tempfile::tempdir().unwrap();
+        let closing = Rc::<Closing>::default();
+        let dir = Dir::open_root(&Kernel::Os, &closing, place.path()).unwrap();
+        for (len, is_removed, expected) in
+            [(LARGE, true, 1), (LARGE - 1, true, 0), (LARGE, false, 0)]
+        {
+            fs::File::create(place.path().join("file")).unwrap().set_len(len).unwrap();
+            let file = dir.open("file").unwrap();
+            assert_eq!(file.metadata().unwrap().len, len);
+            if is_removed {
+                fs::remove_file(place.path().join("file")).unwrap();
+            }
+            drop(file.clone());
+            assert_eq!(closing.borrow().len(), 0);
+            drop(file);
+            assert_eq!(closing.take().len(), expected, "{len} bytes, removed: {is_removed}");
+        }
+        dir.remove_file("file").unwrap();
+        assert_eq!(closing.take().len(), 1);
+        let (mut new, content) = dir.create_unnamed().unwrap();
+        new.append(&vec![0; LARGE as usize]).unwrap();
+        new.commit().unwrap();
+        drop(content);
+        assert_eq!(closing.take().len(), 1);
     }
 }

@@ -75,6 +75,9 @@ pub struct NewFile {
     pub(super) committed: Option<Committed>,
     /// Whether a write has failed because there was no room for it.
     lacks_room: bool,
+    /// Whether the connection ended first: a worker then closes the file if it is large. After a
+    /// failure its space is free before the handler hears of it, and the next file may fit.
+    pub(super) is_given_up: bool,
 }
 
 /// Writes to a [`NewFile`] and completes it. The file shares it with workers.
@@ -159,8 +162,6 @@ impl Dir {
     /// other systems, the file is created with the temporary name of a [`NewFile`], which is
     /// removed immediately; a process that is killed between the two calls leaves it behind.
     ///
-    /// Dropping the last reference frees the file's space, which may block for a large file.
-    ///
     /// ```
     /// use sluicegate_reactor::Reactor;
     ///
@@ -191,6 +192,7 @@ impl Dir {
             }
             created => created?,
         };
+        file.0.may_be_large.set(true);
         Ok((NewFile::new((self.clone(), None), file.clone(), None), file))
     }
 }
@@ -268,6 +270,7 @@ impl NewFile {
             unwritten: Vec::new(),
             committed: None,
             lacks_room: false,
+            is_given_up: false,
         }
     }
 
@@ -358,6 +361,7 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         let is_kept = self.writer.is_resumable() && self.written > 0 && !self.lacks_room;
         if self.committed.is_none() && !is_kept {
+            self.file.0.may_be_large.set(self.is_given_up);
             self.writer.remove(&self.file.0.kernel);
         }
     }

@@ -242,9 +242,9 @@ impl Saving {
         result.map_err(|error| NotSaved { error, left: self.left })
     }
 
-    /// The length of the file once all batches are written, and what keeps it open.
-    pub(crate) fn descriptors(&self) -> (u64, impl Send + 'static) {
-        (self.file.written.max(self.offset), self.file.writer.clone())
+    /// Drops the file because its connection ended.
+    pub(crate) fn give_up(mut self) {
+        self.file.is_given_up = true;
     }
 }
 
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn a_worker_closes_a_file_that_was_given_up_while_it_wrote() {
         let place = tempfile::tempdir().unwrap();
-        let dir = Dir::open_root(&Kernel::Os, place.path()).unwrap();
+        let dir = Dir::open_root(&Kernel::Os, &Default::default(), place.path()).unwrap();
         let file = dir.create("a", &CreateOptions::default()).unwrap();
         let mut saving = Saving::new(file, None, WhenWhole::Commit, u64::MAX);
         let writer = Arc::downgrade(&saving.file.writer);

@@ -73,7 +73,7 @@ impl Turn {
     /// # Errors
     /// The error of `open(2)`, with the path; `NotADirectory` for a file.
     pub fn open_dir(&self, path: impl AsRef<Path>) -> io::Result<Dir> {
-        Dir::open_root(&self.core.kernel, path)
+        Dir::open_root(&self.core.kernel, &self.core.closing, path)
     }
 
     /// The reactor's counters so far.

@@ -12,10 +12,6 @@ use crate::time::deadlines;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 
-/// A worker closes removed files of this length or more, since closing a file without a name blocks
-/// until its pages are free (benches/README.md).
-const LARGE: u64 = 1 << 20;
-
 /// Size of the pipe to files in memory. Smaller ones make uploads dearer (benches/README.md).
 const PIPE: usize = 1 << 20;
 
@@ -35,11 +31,7 @@ pub(crate) fn receive_file(
 /// Abandons and removes the file that is being received, if there is one.
 pub(crate) fn stop_saving(core: &mut Core, index: u32) {
     if let Some(saving) = end(core, index) {
-        let (len, descriptors) = saving.descriptors();
-        drop(saving);
-        if len >= LARGE {
-            core.push_job(move |_| drop(descriptors), |_, ()| {});
-        }
+        saving.give_up();
     }
 }
 

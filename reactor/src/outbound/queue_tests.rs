@@ -11,7 +11,7 @@ use crate::outbound::{Outgoing, joins};
 use crate::sys::Kernel;
 
 fn file() -> File {
-    let dir = Dir::open_root(&Kernel::Os, env!("CARGO_MANIFEST_DIR")).unwrap();
+    let dir = Dir::open_root(&Kernel::Os, &Default::default(), env!("CARGO_MANIFEST_DIR")).unwrap();
     dir.open("Cargo.toml").unwrap()
 }
 

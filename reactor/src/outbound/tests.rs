@@ -8,7 +8,7 @@ use crate::sys::Kernel;
 
 #[test]
 fn whatever_is_sent_knows_its_length_and_stays_borrowed_or_shared() {
-    let dir = Dir::open_root(&Kernel::Os, env!("CARGO_MANIFEST_DIR")).unwrap();
+    let dir = Dir::open_root(&Kernel::Os, &Default::default(), env!("CARGO_MANIFEST_DIR")).unwrap();
     let file = dir.open("Cargo.toml").unwrap();
     let (vector, string) = (vec![1, 2, 3], String::from("text"));
     let cases: [(Outgoing<'_>, u64, &str); 13] = [

@@ -82,6 +82,13 @@ pub(super) fn metadata(file: Fd) -> io::Result<Metadata> {
     Ok(from_stat(&returned(fstat(borrow(&file)))?))
 }
 
+pub(super) fn removed_len(file: Fd) -> u64 {
+    match fstat(borrow(&file)) {
+        Ok(stat) if stat.st_nlink == 0 => u64::try_from(stat.st_size).unwrap_or(0),
+        _ => 0,
+    }
+}
+
 /// The attributes of a name, without following a symbolic link.
 fn metadata_at(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Metadata> {
     Ok(from_stat(&returned(statat(dir, name, AtFlags::SYMLINK_NOFOLLOW))?))

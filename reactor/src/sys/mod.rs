@@ -335,6 +335,8 @@ kernel_calls! {
     /// Whether a file is on a file system in memory, so that nothing waits for a disk.
     /// `Unsupported` where the system cannot tell.
     @linux create::is_in_memory(file: Fd) -> io::Result<bool>;
+    /// The length of an open file that has no name any more; 0 for others.
+    dir::removed_len(file: Fd) -> u64;
     /// The attributes of an open file.
     dir::metadata(file: Fd) -> io::Result<Metadata>;
     /// The attributes of an entry of a directory (`.` and `..` excluded). Symbolic links that stay

@@ -278,6 +278,10 @@ impl Reactor {
     /// Submits disk jobs and lookups to the workers.
     fn submit_jobs(&mut self) {
         let core = &mut self.turn.core;
+        let closing = std::mem::take(&mut *core.closing.borrow_mut());
+        if !closing.is_empty() {
+            core.push_job(move |_| drop(closing), |_, ()| {});
+        }
         if !core.jobs.is_empty() || !core.lookups.is_empty() {
             let results = self.inboxes.results();
             jobs::submit(core, &self.workers, results);
@@ -304,6 +308,7 @@ impl Reactor {
         let core = &self.turn.core;
         !core.owed.is_empty()
             || !core.later.is_empty()
+            || !core.closing.borrow().is_empty()
             || self.inboxes.is_owed()
             || self.is_behind()
     }

@@ -11,7 +11,7 @@ const SYNC: CreateOptions = CreateOptions { mode: 0o644, sync: true };
 fn up() -> (World, Dir) {
     let world = World::new(1);
     world.files().put_file("/up/a", b"old", 0);
-    let dir = Dir::open_root(&Kernel::Sim(world.clone()), "/up").unwrap();
+    let dir = Dir::open_root(&Kernel::Sim(world.clone()), &Default::default(), "/up").unwrap();
     (world, dir)
 }
 

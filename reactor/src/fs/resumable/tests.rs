@@ -11,7 +11,7 @@ const OPTIONS: CreateOptions = CreateOptions { mode: 0o644, sync: false };
 fn up() -> (World, Dir, Dir) {
     let world = World::new(1);
     world.files().make_dir("/up/partials");
-    let dir = Dir::open_root(&Kernel::Sim(world.clone()), "/up").unwrap();
+    let dir = Dir::open_root(&Kernel::Sim(world.clone()), &Default::default(), "/up").unwrap();
     let partials = dir.open_dir("partials").unwrap();
     (world, dir, partials)
 }
@@ -21,7 +21,7 @@ fn everywhere(check: impl Fn(&Dir, &Dir)) {
     let (_world, dir, partials) = up();
     check(&dir, &partials);
     let place = tempfile::tempdir().unwrap();
-    let dir = Dir::open_root(&Kernel::Os, place.path()).unwrap();
+    let dir = Dir::open_root(&Kernel::Os, &Default::default(), place.path()).unwrap();
     dir.create_dir("partials").unwrap();
     check(&dir, &dir.open_dir("partials").unwrap());
 }
@@ -141,7 +141,7 @@ fn a_file_that_was_committed_between_opening_and_locking_is_not_written_to() {
     let place = tempfile::tempdir().unwrap();
     std::fs::create_dir(place.path().join("partials")).unwrap();
     let race = |thread: u8| {
-        let dir = Dir::open_root(&Kernel::Os, place.path()).unwrap();
+        let dir = Dir::open_root(&Kernel::Os, &Default::default(), place.path()).unwrap();
         let partials = dir.open_dir("partials").unwrap();
         let mut committed = 0;
         while committed < ROUNDS {

@@ -168,7 +168,7 @@ fn a_connection_that_has_given_up_the_file_that_waited_takes_no_ones_turn() {
     let (mut h, waiting) = waiting_uploads();
     let core = &mut h.reactor().turn.core;
     stop_saving(core, waiting[0].index);
-    let dir = Dir::open_root(&core.kernel, "/up").unwrap();
+    let dir = Dir::open_root(&core.kernel, &core.closing, "/up").unwrap();
     let file = dir.create("g", &CreateOptions::default()).unwrap();
     receive_file(core, waiting[0].index, file, Some(1), WhenWhole::Commit);
     core.batches.held -= BUFFER;
@@ -212,8 +212,7 @@ fn a_file_that_is_large_once_its_batches_are_written_is_closed_by_a_worker() {
         h.feed(client, vec![7; bytes]);
         let core = &mut h.reactor().turn.core;
         let index = core.indexes()[0];
-        let before = core.jobs.len();
         stop_saving(core, index);
-        assert_eq!(core.jobs.len() - before, expected, "of {bytes} bytes");
+        assert_eq!(core.closing.borrow().len(), expected, "of {bytes} bytes");
     }
 }

@@ -111,6 +111,13 @@ impl Files {
         self.nodes.len() as Inode
     }
 
+    pub(super) fn has_name(&self, inode: Inode) -> bool {
+        self.nodes.iter().any(|node| match &node.content {
+            Content::Directory { names, .. } => names.values().any(|named| *named == inode),
+            _ => false,
+        })
+    }
+
     pub(super) fn node(&self, inode: Inode) -> &Node {
         &self.nodes[inode as usize - 1]
     }

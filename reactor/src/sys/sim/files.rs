@@ -322,6 +322,12 @@ impl World {
         fd
     }
 
+    pub(crate) fn removed_len(&self, file: Fd) -> u64 {
+        let state = &mut *self.0.borrow_mut();
+        let inode = state.inode(file);
+        if state.files.has_name(inode) { 0 } else { state.files.metadata(inode).len }
+    }
+
     pub(crate) fn metadata(&self, file: Fd) -> io::Result<Metadata> {
         let state = &mut *self.0.borrow_mut();
         state.calls.metadata += 1;
