@@ -234,8 +234,15 @@ fn what_is_removed_while_it_is_archived_is_left_out() {
 
 #[test]
 fn directories_that_are_nested_too_deeply_reset_the_connection() {
-    for (levels, state) in [(63, State::Open), (64, State::Reset)] {
-        let nested = "a/".repeat(levels);
+    // The longest path has 4095 bytes.
+    let long = "a".repeat(204) + "/";
+    for (name, levels, state) in [
+        ("a/", 63, State::Open),
+        ("a/", 64, State::Reset),
+        (&long, 19, State::Open),
+        (&long, 20, State::Reset),
+    ] {
+        let nested = name.repeat(levels);
         let mut site = archives_of(|disk| disk.put_file(format!("/www/{nested}file"), b"f", OLD));
         let client = site.open();
         site.feed(client, "GET /?tar HTTP/1.1\r\nHost: h\r\n\r\n");

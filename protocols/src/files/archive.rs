@@ -86,6 +86,8 @@ impl Archive {
     /// removed meanwhile, may not be read, or is neither a file nor a directory.
     fn is_left_out(&self, error: &io::Error) -> bool {
         match status_of(error) {
+            // The whole path is too long. A name that a directory contains never is.
+            Some(_) if error.kind() == io::ErrorKind::InvalidFilename => false,
             Some(status) => status != Status::SERVICE_UNAVAILABLE,
             None => {
                 let metadata = self.root.metadata(OsStr::from_bytes(&self.path));

@@ -100,8 +100,8 @@
 //! the meantime may be missing. A reactor sends at most 16 archives at a time, and to one client
 //! (an IPv4 address, or a 64-bit IPv6 prefix) at most as many as are left for others: up to 8.
 //! Further requests get 503. If a file shrinks or cannot be opened for another reason, such as a
-//! lack of descriptors, or directories are nested more than 64 levels deep, the connection is reset
-//! and a warning is logged.
+//! lack of descriptors, if a path is too long for the system, or if directories are nested more than
+//! 64 levels deep, the connection is reset and a warning is logged.
 //!
 //! # Uploads
 //!
