@@ -20,7 +20,7 @@ impl CommonFields {
     pub(super) fn new(options: &FilesOptions) -> io::Result<CommonFields> {
         let mut lines = String::new();
         for (name, value) in &options.headers {
-            check_field(name, value, options.cors.is_some())?;
+            check_field(name, value, options)?;
             lines.extend([name, ": ", value.trim(), "\r\n"]);
         }
         let mut of_origins = Vec::new();
@@ -78,7 +78,7 @@ fn cors_lines(origin: &str) -> String {
     format!("Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Expose-Headers: *\r\n")
 }
 
-fn check_field(name: &str, value: &str, has_cors: bool) -> io::Result<()> {
+fn check_field(name: &str, value: &str, options: &FilesOptions) -> io::Result<()> {
     /// Fields that may come only once, and that the server writes itself.
     const OWN: [&str; 12] = [
         "Accept-Ranges",
@@ -96,7 +96,11 @@ fn check_field(name: &str, value: &str, has_cors: bool) -> io::Result<()> {
     ];
     const OF_CORS: [&str; 2] = ["Access-Control-Allow-Origin", "Access-Control-Expose-Headers"];
     let is_one_of = |names: &[&str]| names.iter().any(|own| own.eq_ignore_ascii_case(name));
-    check_option(name, value, is_one_of(&OWN) || has_cors && is_one_of(&OF_CORS))
+    let is_own = is_one_of(&OWN)
+        || options.cors.is_some() && is_one_of(&OF_CORS)
+        // Browsers refuse a response that has it twice.
+        || options.archive && is_one_of(&["Content-Disposition"]);
+    check_option(name, value, is_own)
 }
 
 /// An origin as browsers send it: `scheme://host`, with a port unless it is the default one.
@@ -148,6 +152,10 @@ mod tests {
         let name = "Access-Control-Allow-Origin";
         assert!(with(name, "*", None).is_ok());
         assert!(with(name, "*", Some(Cors::AnyOrigin)).is_err());
+        let headers = vec![("content-disposition".to_owned(), "attachment".to_owned())];
+        let options = FilesOptions { headers, ..FilesOptions::default() };
+        assert!(CommonFields::new(&options).is_ok());
+        assert!(CommonFields::new(&FilesOptions { archive: true, ..options }).is_err());
     }
 
     #[test]

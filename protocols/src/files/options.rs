@@ -18,8 +18,8 @@ pub struct FilesOptions {
     /// `a` has the path `/static/a`. Other paths get 404. Default: empty, for `/`.
     pub prefix: String,
     /// Header fields for all responses, as names and values. Fields that the server writes itself,
-    /// such as `Content-Type`, are invalid. A `Cache-Control` field applies to listings and errors
-    /// too. Default: none.
+    /// such as `Content-Type`, or `Content-Disposition` with [`archive`](FilesOptions::archive), are
+    /// invalid. A `Cache-Control` field applies to listings and errors too. Default: none.
     pub headers: Vec<(String, String)>,
     /// Which other origins can read the files with scripts. Default: none.
     pub cors: Option<Cors>,
