@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn only_the_first_request_to_stop_wakes_the_threads() {
-        let mut selector = Selector::new(&Kernel::Os, 1).unwrap();
+        let mut selector = Selector::new(&Kernel::Os, 4).unwrap();
         let stopper = Stopper::new(1, Duration::ZERO);
         stopper.add(0, selector.add_waker(1).unwrap().unwrap());
         stopper.stop().unwrap();
