@@ -232,6 +232,10 @@ impl<S: Service> Http<S> {
             Ok(address) => {
                 session.in_flight = Some(Box::new(InFlight::new(address.ip_and_port())));
             }
+            // Except on Linux, the address of a Unix socket's peer is lost when that closes.
+            Err(_) if cx.local_address().is_ok_and(|it| it.is_unix()) => {
+                session.in_flight = Some(Box::new(InFlight::new(None)));
+            }
             Err(error) => {
                 log::debug!("{}: closed, as its client is unknown: {error}", cx.describe());
                 cx.abort();

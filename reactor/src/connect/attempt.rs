@@ -126,13 +126,16 @@ pub(super) fn resolved(core: &mut Core, id: ConnId, found: io::Result<Vec<Socket
 /// Whether the socket is connected: `false` until an event tells how the attempt ended.
 fn is_connected(core: &mut Core, index: u32) -> io::Result<bool> {
     let c = &mut core.connections[index as usize];
-    if !c.ready.any(Ready::WRITE.union(Ready::HANGUP)) {
+    if !c.ready.any(Ready::WRITE.union(Ready::READ_END).union(Ready::HANGUP)) {
         return Ok(false);
     }
     core.kernel.take_error(c.socket)?;
     match core.kernel.peer_address(c.socket) {
+        Err(error) if c.ready.any(Ready::HANGUP) => Err(error),
+        // Only Linux still knows the address of a Unix socket's peer that has already closed.
+        Err(_) if c.ready.any(Ready::READ_END) => Ok(true),
         // A spurious event.
-        Err(error) if error.kind() == ErrorKind::NotConnected && !c.ready.any(Ready::HANGUP) => {
+        Err(error) if error.kind() == ErrorKind::NotConnected => {
             c.ready = Ready::default();
             Ok(false)
         }

@@ -41,7 +41,9 @@ impl Endpoints<'_> {
     /// client of a Unix socket is usually unnamed.
     ///
     /// # Errors
-    /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
+    /// The error of `getpeername(2)`, such as `NotConnected` after a reset. Except on Linux, it also
+    /// fails once the peer of a Unix socket has closed it: with `NotConnected`, or `InvalidInput` on
+    /// macOS.
     pub fn peer(&self) -> io::Result<Address> {
         match &self.peer {
             Some(address) => Ok(Address::clone(address)),

@@ -240,13 +240,14 @@ kernel_calls! {
     connect::take_error(socket: Fd) -> io::Result<()>;
     /// The address a socket is bound to.
     address::local_address(socket: Fd) -> io::Result<Address>;
-    /// The address of the other end.
+    /// The address of the other end. Linux knows it until that is reset, other systems only until a
+    /// Unix socket is closed there.
     address::peer_address(socket: Fd) -> io::Result<Address>;
     /// Closes a descriptor. Closing a socket with unread input resets the connection.
     unix::close(fd: Fd) -> ();
     /// Closes a socket with a reset (`SO_LINGER` of zero).
     unix::reset(socket: Fd) -> ();
-    /// Ends the sending direction (`shutdown(2)`).
+    /// Ends the sending direction (`shutdown(2)`), also of a Unix socket whose peer has closed.
     unix::shutdown_write(socket: Fd) -> io::Result<()>;
     /// Makes a TCP stream [`Ready::READ`] only once this many bytes have arrived, or its end or an
     /// error (`SO_RCVLOWAT`; the kernel may reduce the mark). A receive still returns all that has

@@ -170,7 +170,12 @@ pub(super) fn set_receive_mark(_: Fd, _: usize) -> io::Result<()> {
 }
 
 pub(super) fn shutdown_write(socket: Fd) -> io::Result<()> {
-    Ok(returned(net::shutdown(borrow(&socket), Shutdown::Write))?)
+    match returned(net::shutdown(borrow(&socket), Shutdown::Write)) {
+        // FreeBSD and macOS do not count a Unix socket as connected once its peer has closed
+        // (`soisdisconnected`). Linux ends its sending direction nevertheless.
+        Err(Errno::NOTCONN) if !cfg!(target_os = "linux") => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 #[inline]

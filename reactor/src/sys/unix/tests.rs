@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, FdFlags, fcntl_getfd};
@@ -115,6 +116,13 @@ fn a_close_reaches_the_peer_as_the_end() {
     let (ours, mut peer) = connection();
     close(ours);
     assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
+}
+
+#[test]
+fn sending_on_a_unix_socket_ends_although_its_peer_has_closed() {
+    let (ours, peer) = UnixStream::pair().unwrap();
+    drop(peer);
+    shutdown_write(ours.as_raw_fd()).unwrap();
 }
 
 #[test]
