@@ -44,8 +44,21 @@ pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize>
     Ok(returned(pwrite(borrow(&file), bytes, offset))?)
 }
 
+#[cfg(not(target_vendor = "apple"))]
 pub(super) fn sync(file: Fd) -> io::Result<()> {
     Ok(fs::fsync(borrow(&file))?)
+}
+
+/// `fsync(2)` of macOS leaves the data in the cache of the disk. `F_FULLFSYNC` does not, but some
+/// file systems do not have it (`fcntl(2)`).
+#[cfg(target_vendor = "apple")]
+pub(super) fn sync(file: Fd) -> io::Result<()> {
+    match fs::fcntl_fullfsync(borrow(&file)) {
+        Err(Errno::NOTSUP | Errno::OPNOTSUPP | Errno::NOTTY | Errno::INVAL) => {
+            Ok(fs::fsync(borrow(&file))?)
+        }
+        result => Ok(result?),
+    }
 }
 
 pub(super) fn rename(dir: Fd, name: &OsStr, new_dir: Fd, new_name: &OsStr) -> io::Result<()> {
