@@ -14,8 +14,9 @@ use rustix::net::{
 
 use super::unix::{NO_SIGNAL, check};
 
-/// The maximum number of descriptors of one message: `SCM_MAX_FD` of Linux.
-pub(crate) const MOST_RIGHTS: usize = 253;
+/// The maximum number of descriptors of one message: `SCM_MAX_FD` of Linux. OpenBSD needs 16 bytes
+/// for each of them in a buffer of 2048 (`unp_internalize`).
+pub(crate) const MOST_RIGHTS: usize = if cfg!(target_os = "openbsd") { 127 } else { 253 };
 
 /// The room for a control message with as many descriptors.
 const ROOM: usize = rustix::cmsg_space!(ScmRights(MOST_RIGHTS));
