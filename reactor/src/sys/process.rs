@@ -24,15 +24,23 @@ pub struct ProcessUsage {
 
 /// Takes a few system calls, but no time that grows with the process.
 pub(super) fn process() -> ProcessUsage {
+    let usage = ProcessUsage {
+        cpu: Some(Duration::from_nanos(clock(libc::CLOCK_PROCESS_CPUTIME_ID))),
+        max_descriptors: getrlimit(Resource::Nofile).current,
+        ..ProcessUsage::default()
+    };
+    // NetBSD has files with these names too, which mean something else.
+    if !cfg!(target_os = "linux") {
+        return usage;
+    }
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     // Linux 6.2 has begun to report the number of entries as the size (`proc_fd_getattr`). Counting
     // them would take long in a process with many.
     let descriptors = fs::metadata("/proc/self/fd").ok().map(|metadata| metadata.len());
     ProcessUsage {
-        cpu: Some(Duration::from_nanos(clock(libc::CLOCK_PROCESS_CPUTIME_ID))),
         resident: resident(&status),
         descriptors: descriptors.filter(|count| *count > 0),
-        max_descriptors: getrlimit(Resource::Nofile).current,
+        ..usage
     }
 }
 
