@@ -21,10 +21,7 @@ pub(super) fn adopt_listener(socket: OwnedFd, options: &TcpOptions) -> io::Resul
 }
 
 pub(super) fn adopt_stream(socket: OwnedFd) -> io::Result<Fd> {
-    let socket = prepare(socket, &TcpOptions::default())?;
-    #[cfg(target_vendor = "apple")]
-    socket.set_nosigpipe(true)?;
-    Ok(socket.into_raw_fd())
+    prepare(socket, &TcpOptions::default()).map(IntoRawFd::into_raw_fd)
 }
 
 fn prepare(socket: OwnedFd, options: &TcpOptions) -> io::Result<Socket> {
@@ -39,6 +36,9 @@ fn prepare(socket: OwnedFd, options: &TcpOptions) -> io::Result<Socket> {
     }
     socket.set_cloexec(true)?;
     socket.set_nonblocking(true)?;
+    // Accepted sockets inherit it (`sonewconn` of xnu).
+    #[cfg(target_vendor = "apple")]
+    socket.set_nosigpipe(true)?;
     // Unix sockets have none of these options.
     if socket.local_addr()?.as_socket().is_some() {
         options.apply(&socket)?;

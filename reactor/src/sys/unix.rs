@@ -97,7 +97,8 @@ pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
     let socket = Socket::from(net::accept(borrow(&listener)).map_err(accept_error)?);
     socket.set_cloexec(true)?;
     match socket.set_nosigpipe(true) {
-        // The peer has already reset the connection. The next receive reports that.
+        // The peer has already closed the connection. The listener has passed the option on, except
+        // to connections from before it was adopted.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
         other => other?,
     }
