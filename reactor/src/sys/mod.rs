@@ -19,7 +19,8 @@
 //! the simulated kernel. An errno with a system-specific meaning is translated here (`ENOBUFS` on
 //! macOS is `WouldBlock`, `EPROTOTYPE` on macOS is `ConnectionReset`). No call delivers `SIGPIPE`
 //! or `SIGXFSZ`, whatever their disposition in the process: sends pass a flag, and the calls that
-//! have no such flag block the signals in the calling thread.
+//! have no such flag block the signals in the calling thread. On systems other than Linux, `SIGXFSZ`
+//! is sent to the process, so its other threads must block it too.
 //!
 //! *Readiness* is edge-triggered. A socket is registered once, for all events, and the registration
 //! ends when the descriptor is closed, unless the socket has other descriptors, which would keep an
@@ -28,10 +29,11 @@
 //! what *may* have changed since the last one; merged and spurious events are allowed, lost ones
 //! are not. After [`Kernel::recv`] or a send has returned `WouldBlock`, an edge follows once the
 //! call can succeed, or, for a send, once a third of the socket's buffer is free: Linux waits for
-//! that much (`sk_stream_is_writeable`), though a send would succeed with less. The same holds
-//! after a short receive on TCP, unless an event has reported [`Ready::READ_END`],
-//! [`Ready::HANGUP`] or [`Ready::URGENT`] since the last `WouldBlock`, or the kernel opens records
-//! of TLS. No edge is promised after anything else, in particular not after a short send.
+//! that much (`sk_stream_is_writeable`), though a send would succeed with less. FreeBSD waits for
+//! half of the buffer after a sendfile (`sb_lowat`). The same holds after a short receive on TCP,
+//! unless an event has reported [`Ready::READ_END`], [`Ready::HANGUP`] or [`Ready::URGENT`] since
+//! the last `WouldBlock`, or the kernel opens records of TLS. No edge is promised after anything
+//! else, in particular not after a short send.
 //!
 //! *Files* are opened beneath a directory and never outside of it. Reading a file may block on a
 //! disk whatever the flags: `O_NONBLOCK` has no effect on regular files. Where
@@ -230,8 +232,8 @@ kernel_calls! {
     /// only this connection is `ErrorKind::ConnectionAborted`.
     unix::accept(listener: Fd) -> io::Result<Fd>;
     /// Starts to connect a stream to an address. Once it is registered, an edge with
-    /// [`Ready::WRITE`] or [`Ready::HANGUP`] reports the end of the attempt, immediately if it has
-    /// already ended. An error is one of the call itself: an address that cannot be reached, no
+    /// [`Ready::WRITE`], [`Ready::READ_END`] or [`Ready::HANGUP`] reports the end of the attempt,
+    /// immediately if it has already ended. An error is one of the call itself: an address that cannot be reached, no
     /// descriptor or port left, a Unix socket that does not exist or whose backlog is full
     /// (`WouldBlock` on Linux), or an option that the system refuses. The options do not apply to
     /// Unix sockets.
@@ -240,10 +242,10 @@ kernel_calls! {
     connect::take_error(socket: Fd) -> io::Result<()>;
     /// The address a socket is bound to.
     address::local_address(socket: Fd) -> io::Result<Address>;
-    /// The address of the other end. Linux knows it until that is reset, other systems only until a
-    /// Unix socket is closed there.
+    /// The address of the other end. It is unknown after a reset and, except on Linux, once the peer
+    /// of a Unix socket has closed it.
     address::peer_address(socket: Fd) -> io::Result<Address>;
-    /// Closes a descriptor. Closing a socket with unread input resets the connection.
+    /// Closes a descriptor. On Linux, closing a socket with unread input resets the connection.
     unix::close(fd: Fd) -> ();
     /// Closes a socket with a reset (`SO_LINGER` of zero).
     unix::reset(socket: Fd) -> ();
@@ -336,7 +338,7 @@ kernel_calls! {
     /// Whether a file is on a file system in memory, so that nothing waits for a disk.
     /// `Unsupported` where the system cannot tell.
     @linux create::is_in_memory(file: Fd) -> io::Result<bool>;
-    /// The length of an open file that has no name any more; 0 for others.
+    /// The length of an open file that has no name left; 0 if it has one.
     dir::removed_len(file: Fd) -> u64;
     /// The attributes of an open file.
     dir::metadata(file: Fd) -> io::Result<Metadata>;

@@ -40,6 +40,9 @@ pub(crate) fn on_termination(
 /// process or reaches a signal handler of the program. Call it in a thread of your own that writes
 /// to files. Threads that are started later by that thread inherit it (`pthread_sigmask(3)`).
 ///
+/// The BSDs and macOS raise `SIGXFSZ` in any thread that has not blocked it. If files have a size
+/// limit there, call this at the start of `main`.
+///
 /// ```
 /// use std::thread;
 ///

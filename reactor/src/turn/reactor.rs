@@ -224,7 +224,7 @@ impl Reactor {
     /// to stop, the reactor accepts no more connections and calls
     /// [`on_stop`](crate::Handler::on_stop) for each session. When the [grace
     /// period](crate::Reactor::set_drain) ends, the remaining connections are closed: queued output
-    /// is cut off, and unread input causes a reset. To run again, create a new reactor.
+    /// is cut off, and on Linux unread input causes a reset. To run again, create a new reactor.
     ///
     /// # Errors
     /// The error of waiting for events; never an error caused by a peer.
