@@ -92,8 +92,7 @@ pub(crate) const MOST_UNFLUSHED: usize = 64;
 /// Size of the buffer that bytes are received into before a transport opens them.
 pub(crate) const WIRE: usize = 256 << 10;
 
-/// Size of the buffer that file bytes pass through where sendfile is not used. A larger one saves
-/// little (benches/README.md).
+/// Size of the buffer for file bytes where sendfile is not used (benches/README.md).
 pub(crate) const SCRATCH: usize = 64 << 10;
 
 pub(crate) struct Core {
