@@ -1,6 +1,5 @@
 //! The clock of a reactor, which is read once per turn.
 
-use std::cell::OnceCell;
 use std::time::Duration;
 
 use super::Core;
@@ -11,7 +10,7 @@ impl Core {
     pub(crate) fn read_clock(&mut self) {
         self.now = self.kernel.monotonic();
         self.tick = tick_of(self.now);
-        self.unix_time = OnceCell::new();
+        self.unix_time.take();
     }
 
     /// The time since the clock was last read, which takes another look at it.

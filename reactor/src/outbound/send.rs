@@ -173,6 +173,7 @@ pub(crate) fn enqueue(
     let (tick, spares) = (core.tick, &mut core.spare_queues);
     let queue = c.outbound.get_or_insert_with(|| {
         let mut queue = spares.take();
+        debug_assert!(queue.is_empty());
         queue.progress = tick;
         queue
     });

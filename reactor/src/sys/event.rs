@@ -48,3 +48,14 @@ pub(crate) struct Event {
     pub(crate) token: u64,
     pub(crate) ready: Ready,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_names_what_is_ready() {
+        let ready = Ready::READ.union(Ready::WRITE);
+        assert_eq!(format!("{ready:?}"), "READ|WRITE");
+    }
+}
