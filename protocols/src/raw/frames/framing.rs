@@ -5,7 +5,8 @@ use std::ops::Deref;
 
 use sluicegate_reactor::{Outgoing, Peer, Sent};
 
-/// The length prefix of a frame: the number of bytes that follow it.
+/// The length of a frame: the number of bytes that follow it, unless
+/// [`Framing::length_adjustment`] says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefix {
     /// One byte.
@@ -14,6 +15,10 @@ pub enum Prefix {
     U16Be,
     /// Two bytes, little-endian.
     U16Le,
+    /// Three bytes, big-endian.
+    U24Be,
+    /// Three bytes, little-endian.
+    U24Le,
     /// Four bytes, big-endian.
     U32Be,
     /// Four bytes, little-endian.
@@ -29,13 +34,14 @@ impl Prefix {
         match self {
             Prefix::U8 => u8::MAX as u64,
             Prefix::U16Be | Prefix::U16Le => u16::MAX as u64,
+            Prefix::U24Be | Prefix::U24Le => (1 << 24) - 1,
             Prefix::U32Be | Prefix::U32Le => u32::MAX as u64,
             Prefix::Varint => u64::MAX,
         }
     }
 }
 
-/// The format of frames: either all have the same size, or each starts with its length.
+/// The format of frames: either all have the same size, or each states its length.
 ///
 /// ```
 /// use sluicegate_protocols::raw::frames::{Extent, FrameError, Framing, Prefix};
@@ -51,6 +57,10 @@ impl Prefix {
 pub struct Framing {
     /// `None` if all frames have the maximum length.
     prefix: Option<Prefix>,
+    /// The number of bytes that precede the prefix.
+    offset: usize,
+    /// What has to be added to the stated length to get the number of bytes that follow it.
+    adjustment: i64,
     max_len: usize,
 }
 
@@ -71,48 +81,96 @@ impl Framing {
     #[must_use]
     pub const fn fixed(size: usize) -> Framing {
         assert!(size > 0, "a frame must have at least one byte");
-        Framing { prefix: None, max_len: size }
+        Framing { prefix: None, offset: 0, adjustment: 0, max_len: size }
     }
 
-    /// Frames that start with their length, which is limited by `max_len` and by what `prefix` can
-    /// encode.
+    /// Frames that start with their length. At most `max_len` bytes may follow it.
     #[must_use]
     pub const fn prefixed(prefix: Prefix, max_len: usize) -> Framing {
-        let largest = prefix.largest();
-        let max_len = if (max_len as u64) < largest { max_len } else { largest as usize };
-        Framing { prefix: Some(prefix), max_len }
+        Framing { prefix: Some(prefix), offset: 0, adjustment: 0, max_len }
+    }
+
+    /// Lets the length be preceded by `bytes` bytes, such as the type of a packet. Frames are then
+    /// delivered with their header. Its length is the [`Extent::header`] that
+    /// [`decode`](Framing::decode) returns for the frame. To send a frame, send the bytes that
+    /// precede the length first, and then the rest of it with [`send`](Framing::send).
+    ///
+    /// ```
+    /// use sluicegate_protocols::raw::frames::{Extent, Framing, Prefix};
+    ///
+    /// const MQTT: Framing = Framing::prefixed(Prefix::Varint, 1 << 20).length_offset(1);
+    /// let publish = b"\x30\x05\0\x01tok";
+    /// assert_eq!(MQTT.decode(publish), Ok(Some(Extent { header: 2, payload: 5 })));
+    /// ```
+    ///
+    /// # Panics
+    /// If all frames have the same size.
+    #[must_use]
+    pub const fn length_offset(self, bytes: usize) -> Framing {
+        assert!(self.prefix.is_some(), "frames of one size do not state their length");
+        Framing { offset: bytes, ..self }
+    }
+
+    /// Adds `bytes` to each length that arrives to get the number of bytes that follow it, and
+    /// subtracts it again when a frame is sent. It is negative if the length counts itself or what
+    /// precedes it, and positive if it does not count all that follows it.
+    ///
+    /// ```
+    /// use sluicegate_protocols::raw::frames::{Extent, Framing, Prefix};
+    ///
+    /// // In PostgreSQL, a type of one byte precedes the length, which counts its own four bytes.
+    /// const POSTGRESQL: Framing =
+    ///     Framing::prefixed(Prefix::U32Be, 1 << 20).length_offset(1).length_adjustment(-4);
+    /// let query = b"Q\0\0\0\x0dSELECT 1\0";
+    /// assert_eq!(POSTGRESQL.decode(query), Ok(Some(Extent { header: 5, payload: 9 })));
+    /// assert_eq!(POSTGRESQL.header(9).as_deref(), Ok(&b"\0\0\0\x0d"[..]));
+    /// ```
+    ///
+    /// # Panics
+    /// If all frames have the same size.
+    #[must_use]
+    pub const fn length_adjustment(self, bytes: i32) -> Framing {
+        assert!(self.prefix.is_some(), "frames of one size do not state their length");
+        Framing { adjustment: bytes as i64, ..self }
+    }
+
+    /// Whether frames are delivered with their header, because it contains more than the length.
+    pub(super) fn delivers_headers(&self) -> bool {
+        self.offset > 0
     }
 
     /// Decodes the header at the front of `bytes`. Returns `None` if the header is incomplete; the
     /// payload need not have arrived.
     ///
     /// # Errors
-    /// If the length exceeds the maximum, which is reported as soon as it is certain, or is not a
-    /// valid varint.
+    /// If the length exceeds the maximum, which is reported as soon as it is certain, is too small
+    /// for its [adjustment](Framing::length_adjustment), or is not a valid varint.
     #[inline]
     pub fn decode(&self, bytes: &[u8]) -> Result<Option<Extent>, FrameError> {
-        let (header, len) = match self.prefix {
-            None => return Ok(Some(Extent { header: 0, payload: self.max_len })),
-            Some(Prefix::U8) => match bytes.first_chunk() {
-                Some(&[byte]) => (1, u64::from(byte)),
-                None => return Ok(None),
-            },
-            Some(prefix @ (Prefix::U16Be | Prefix::U16Le)) => match bytes.first_chunk() {
-                Some(&two) if prefix == Prefix::U16Be => (2, u16::from_be_bytes(two).into()),
-                Some(&two) => (2, u16::from_le_bytes(two).into()),
-                None => return Ok(None),
-            },
-            Some(prefix @ (Prefix::U32Be | Prefix::U32Le)) => match bytes.first_chunk() {
-                Some(&four) if prefix == Prefix::U32Be => (4, u32::from_be_bytes(four).into()),
-                Some(&four) => (4, u32::from_le_bytes(four).into()),
-                None => return Ok(None),
-            },
-            Some(Prefix::Varint) => match self.decode_varint(bytes)? {
-                Some(decoded) => decoded,
-                None => return Ok(None),
-            },
+        let Some(prefix) = self.prefix else {
+            return Ok(Some(Extent { header: 0, payload: self.max_len }));
         };
-        Ok(Some(Extent { header, payload: self.check(len)? }))
+        let Some(bytes) = bytes.get(self.offset..) else { return Ok(None) };
+        let stated = match prefix {
+            Prefix::U8 => bytes.first().map(|&byte| (1, byte.into())),
+            Prefix::U16Be => bytes.first_chunk().map(|&two| (2, u16::from_be_bytes(two).into())),
+            Prefix::U16Le => bytes.first_chunk().map(|&two| (2, u16::from_le_bytes(two).into())),
+            Prefix::U24Be => {
+                bytes.first_chunk().map(|&[a, b, c]| (3, u32::from_be_bytes([0, a, b, c]).into()))
+            }
+            Prefix::U24Le => {
+                bytes.first_chunk().map(|&[a, b, c]| (3, u32::from_le_bytes([a, b, c, 0]).into()))
+            }
+            Prefix::U32Be => bytes.first_chunk().map(|&four| (4, u32::from_be_bytes(four).into())),
+            Prefix::U32Le => bytes.first_chunk().map(|&four| (4, u32::from_le_bytes(four).into())),
+            Prefix::Varint => self.decode_varint(bytes)?,
+        };
+        let Some((size, stated)) = stated else { return Ok(None) };
+        let min = self.adjustment.min(0).unsigned_abs();
+        if stated < min {
+            return Err(FrameError::TooShort { len: stated, min });
+        }
+        Ok(Some(Extent { header: self.offset + size, payload: self.adjust(stated)? }))
     }
 
     fn decode_varint(&self, bytes: &[u8]) -> Result<Option<(usize, u64)>, FrameError> {
@@ -123,7 +181,7 @@ impl Framing {
                 return Err(FrameError::Varint);
             }
             len |= u64::from(byte & 0x7f) << (7 * at);
-            self.check(len)?;
+            self.adjust(len)?;
             if byte & 0x80 == 0 {
                 return Ok(Some((at + 1, len)));
             }
@@ -131,29 +189,39 @@ impl Framing {
         Ok(None)
     }
 
-    /// Checks a length against the maximum.
-    fn check(&self, len: u64) -> Result<usize, FrameError> {
-        let fits = usize::try_from(len).ok().filter(|len| *len <= self.max_len);
-        fits.ok_or(FrameError::TooLong { len, max: self.max_len })
+    /// The number of bytes that follow a length.
+    fn adjust(&self, stated: u64) -> Result<usize, FrameError> {
+        check(stated.saturating_add_signed(self.adjustment), self.max_len)
     }
 
-    /// Encodes the header of a frame with `len` bytes of payload.
+    /// Encodes the length of a frame, which `len` bytes of payload follow.
     ///
     /// # Errors
     /// If frames of this format cannot have that length.
     pub fn header(&self, len: u64) -> Result<FrameHeader, FrameError> {
-        let size = self.check(len)?;
+        let size = check(len, self.max_len)?;
         let mut header = FrameHeader { bytes: [0; MAX_VARINT], len: 0 };
-        match self.prefix {
-            None if size == self.max_len => {}
-            None => return Err(FrameError::NotTheSize { len, size: self.max_len }),
-            Some(Prefix::U8) => header.put(&[len as u8]),
-            Some(Prefix::U16Be) => header.put(&(len as u16).to_be_bytes()),
-            Some(Prefix::U16Le) => header.put(&(len as u16).to_le_bytes()),
-            Some(Prefix::U32Be) => header.put(&(len as u32).to_be_bytes()),
-            Some(Prefix::U32Le) => header.put(&(len as u32).to_le_bytes()),
-            Some(Prefix::Varint) => {
-                let mut rest = len;
+        let Some(prefix) = self.prefix else {
+            let is_the_size = size == self.max_len;
+            return is_the_size
+                .then_some(header)
+                .ok_or(FrameError::NotTheSize { len, size: self.max_len });
+        };
+        let min = self.adjustment.max(0).unsigned_abs();
+        let stated = len.checked_add_signed(-self.adjustment);
+        let stated = stated.ok_or(FrameError::TooShort { len, min })?;
+        let max = prefix.largest().saturating_add_signed(self.adjustment);
+        check(len, usize::try_from(max).unwrap_or(usize::MAX))?;
+        match prefix {
+            Prefix::U8 => header.put(&[stated as u8]),
+            Prefix::U16Be => header.put(&(stated as u16).to_be_bytes()),
+            Prefix::U16Le => header.put(&(stated as u16).to_le_bytes()),
+            Prefix::U24Be => header.put(&(stated as u32).to_be_bytes()[1..]),
+            Prefix::U24Le => header.put(&(stated as u32).to_le_bytes()[..3]),
+            Prefix::U32Be => header.put(&(stated as u32).to_be_bytes()),
+            Prefix::U32Le => header.put(&(stated as u32).to_le_bytes()),
+            Prefix::Varint => {
+                let mut rest = stated;
                 while rest > 0x7f {
                     header.put(&[rest as u8 | 0x80]);
                     rest >>= 7;
@@ -164,7 +232,7 @@ impl Framing {
         Ok(header)
     }
 
-    /// Sends a frame: its header and `payload`, together. As in any send, large shared bytes and
+    /// Sends a frame: its length and `payload`, together. As in any send, large shared bytes and
     /// regions of files are not copied (see [`outbound`](sluicegate_reactor::outbound)). If the
     /// payload has several parts, send the [`header`](Framing::header) and each of them instead.
     ///
@@ -191,10 +259,16 @@ impl Framing {
     }
 }
 
-/// The longest varint of 64 bits in bytes. No header is longer.
+/// Checks the length of a payload against a maximum.
+fn check(len: u64, max: usize) -> Result<usize, FrameError> {
+    let fits = usize::try_from(len).ok().filter(|len| *len <= max);
+    fits.ok_or(FrameError::TooLong { len, max })
+}
+
+/// The longest varint of 64 bits in bytes. No length takes more.
 const MAX_VARINT: usize = 10;
 
-/// The encoded header of a frame: see [`Framing::header`]. Derefs to its bytes.
+/// The encoded length of a frame: see [`Framing::header`]. Derefs to its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     bytes: [u8; MAX_VARINT],
@@ -226,6 +300,13 @@ pub enum FrameError {
         /// The maximum length in bytes.
         max: usize,
     },
+    /// The length is too small for its [adjustment](Framing::length_adjustment).
+    TooShort {
+        /// The length in bytes.
+        len: u64,
+        /// The minimum in bytes.
+        min: u64,
+    },
     /// The payload that is sent is shorter than the fixed size of all frames.
     NotTheSize {
         /// Its length in bytes.
@@ -242,6 +323,9 @@ impl fmt::Display for FrameError {
         match self {
             FrameError::TooLong { len, max } => {
                 write!(f, "a frame of {len} bytes exceeds the maximum of {max}")
+            }
+            FrameError::TooShort { len, min } => {
+                write!(f, "a length of {len} bytes is below the minimum of {min}")
             }
             FrameError::NotTheSize { len, size } => {
                 write!(f, "a frame of {len} bytes does not have the fixed size of {size}")

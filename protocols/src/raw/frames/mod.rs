@@ -1,11 +1,8 @@
 //! Frames: messages of a fixed size, or with a length prefix.
 //!
-//! A [`FrameHandler`] gets one frame at a time, without its header. A [`Framing`] defines the
-//! format of the frames, and sends them.
-//!
-//! If something precedes the length, such as the type of a packet in MQTT or PostgreSQL, implement
-//! [`Handler`] instead. [`Framing::decode`] and [`Framing::header`] are useful there as well, and
-//! [`Context::receive_exact`] receives what is too long for the input.
+//! A [`FrameHandler`] gets one frame at a time. A [`Framing`] defines the format of the frames, and
+//! sends them: what the length counts, and what precedes it, such as the type of a packet in MQTT or
+//! PostgreSQL.
 
 use std::ops::ControlFlow;
 
@@ -61,7 +58,8 @@ pub trait FrameHandler: Sized + 'static {
         let _ = (cx, session);
     }
 
-    /// A frame has arrived. `frame` does not contain its header.
+    /// A frame has arrived. `frame` does not contain its header, unless something
+    /// [precedes the length](Framing::length_offset).
     ///
     /// A frame longer than [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) and
     /// [`Limits::receive_direct`](sluicegate_reactor::Limits::receive_direct) is
@@ -277,16 +275,17 @@ impl<H: FrameHandler> Frames<H> {
             Ok(None) => return ControlFlow::Break(()),
             Err(error) => return self.refuse(cx, session, error),
         };
+        let start = if self.framing.delivers_headers() { 0 } else { extent.header };
         let end = extent.header.saturating_add(extent.payload);
-        if let Some(frame) = bytes.get(extent.header..end) {
+        if let Some(frame) = bytes.get(start..end) {
             input.consume(end);
             self.handler.on_frame(cx, &mut session.own, frame.into());
             return ControlFlow::Continue(());
         }
         if end > cx.limits().max_unread {
-            input.consume(extent.header);
-            if cx.receive_exact(extent.payload).is_err() {
-                let (len, max) = (extent.payload as u64, cx.limits().max_exact);
+            input.consume(start);
+            if cx.receive_exact(end - start).is_err() {
+                let (len, max) = ((end - start) as u64, cx.limits().max_exact);
                 return self.refuse(cx, session, FrameError::TooLong { len, max });
             }
             session.in_payload = true;

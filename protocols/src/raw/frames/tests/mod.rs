@@ -1,3 +1,5 @@
+mod formats;
+
 use proptest::prelude::*;
 use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::{Bytes, Limits, Listen};
@@ -5,8 +7,24 @@ use sluicegate_reactor::{Bytes, Limits, Listen};
 use super::*;
 use crate::testing::same_at_every_split;
 
-const PREFIXES: [Prefix; 6] =
-    [Prefix::U8, Prefix::U16Be, Prefix::U16Le, Prefix::U32Be, Prefix::U32Le, Prefix::Varint];
+const PREFIXES: [Prefix; 8] = [
+    Prefix::U8,
+    Prefix::U16Be,
+    Prefix::U16Le,
+    Prefix::U24Be,
+    Prefix::U24Le,
+    Prefix::U32Be,
+    Prefix::U32Le,
+    Prefix::Varint,
+];
+
+/// A type precedes the length.
+const MQTT: Framing = Framing::prefixed(Prefix::Varint, 300).length_offset(1);
+/// A type precedes the length, which counts itself.
+const POSTGRESQL: Framing =
+    Framing::prefixed(Prefix::U32Be, 300).length_offset(1).length_adjustment(-4);
+/// The length does not count the six bytes of the header that follow it.
+const HTTP2: Framing = Framing::prefixed(Prefix::U24Be, 300).length_adjustment(6);
 
 /// Sends the length and the start of each frame.
 #[derive(Default)]
@@ -111,35 +129,6 @@ fn row_07_frames_of_one_size_need_no_header() {
 }
 
 #[test]
-#[should_panic(expected = "at least one byte")]
-fn a_size_of_nothing_is_refused_when_it_is_made() {
-    let _ = Framing::fixed(0);
-}
-
-#[test]
-fn row_07_headers_are_what_the_formats_say() {
-    for (prefix, len, expected) in [
-        (Prefix::U8, 255, &[0xff][..]),
-        (Prefix::U16Be, 0x0102, &[1, 2]),
-        (Prefix::U16Le, 0x0102, &[2, 1]),
-        (Prefix::U32Be, 0x0102_0304, &[1, 2, 3, 4]),
-        (Prefix::U32Le, 0x0102_0304, &[4, 3, 2, 1]),
-        (Prefix::Varint, 0, &[0]),
-        (Prefix::Varint, 127, &[127]),
-        (Prefix::Varint, 128, &[0x80, 1]),
-        (Prefix::Varint, 300, &[0xac, 2]),
-    ] {
-        let framing = Framing::prefixed(prefix, usize::MAX);
-        assert_eq!(framing.header(len).as_deref(), Ok(expected), "{prefix:?}");
-        let extent = Extent { header: expected.len(), payload: len as usize };
-        assert_eq!(framing.decode(expected), Ok(Some(extent)), "{prefix:?}");
-        for cut in 0..expected.len() {
-            assert_eq!(framing.decode(&expected[..cut]), Ok(None), "{prefix:?}");
-        }
-    }
-}
-
-#[test]
 fn row_07_a_frame_of_the_cap_passes_and_one_byte_more_is_an_error_before_any_of_it_comes() {
     let refused = "a frame of 101 bytes exceeds the maximum of 100";
     for prefix in PREFIXES {
@@ -152,44 +141,30 @@ fn row_07_a_frame_of_the_cap_passes_and_one_byte_more_is_an_error_before_any_of_
 }
 
 #[test]
+fn row_07_frames_whose_length_follows_their_type_are_delivered_with_both() {
+    for framing in [MQTT, POSTGRESQL] {
+        let frames = [("Q", 0), ("D", 200), ("X", 3)].map(|(packet, len)| {
+            let header = framing.header(len).expect("a length that is allowed");
+            [packet.as_bytes(), &header, &vec![b'x'; len as usize]].concat()
+        });
+        let told_of = |frame: &Vec<u8>| {
+            format!("({} {})", frame.len(), frame[..frame.len().min(8)].escape_ascii())
+        };
+        let (expected, input) = (frames.each_ref().map(told_of).concat(), frames.concat());
+        assert_eq!(told(framing, &input), [&expected, "Clean"]);
+        for cut in 1..frames[2].len() {
+            assert_eq!(told(framing, &input[..input.len() - cut])[1], "InFrame", "{cut}");
+        }
+    }
+}
+
+#[test]
 fn nothing_behind_a_malformed_frame_is_delivered() {
     let mut h = tell(Framing::prefixed(Prefix::U8, 3), 12);
     let client = h.open();
     h.feed(client, b"\x01a\x04bbbb\x01c");
     assert_eq!(h.sent(client), "(1 a)a frame of 4 bytes exceeds the maximum of 3");
     assert_eq!((h.state(client), h.handler().handler().frames), (State::Shut, 1));
-}
-
-#[test]
-fn a_varint_of_more_than_64_bits_is_malformed() {
-    let framing = Framing::prefixed(Prefix::Varint, usize::MAX);
-    let most = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
-    assert_eq!(framing.header(u64::MAX).as_deref(), Ok(&most[..]));
-    assert_eq!(framing.decode(&most).map(|extent| extent.map(|e| e.payload)), Ok(Some(usize::MAX)));
-    for end in [2, 0x7f, 0x80, 0x81] {
-        let mut bytes = [0x80; 10];
-        bytes[9] = end;
-        assert_eq!(framing.decode(&bytes), Err(FrameError::Varint), "{end}");
-    }
-    // A longer encoding than necessary, of a valid length.
-    let padded = Ok(Some(Extent { header: 3, payload: 1 }));
-    assert_eq!(framing.decode(&[0x81, 0x80, 0]), padded);
-}
-
-#[test]
-fn a_varint_over_the_cap_fails_at_its_first_byte_that_says_so() {
-    let framing = Framing::prefixed(Prefix::Varint, 200);
-    assert_eq!(framing.decode(&[0x80]), Ok(None));
-    assert_eq!(framing.decode(&[0x80, 0x82]), Err(FrameError::TooLong { len: 256, max: 200 }));
-}
-
-#[test]
-fn a_prefix_cannot_promise_more_than_it_can_say() {
-    let framing = Framing::prefixed(Prefix::U8, 1000);
-    assert_eq!(framing.header(256), Err(FrameError::TooLong { len: 256, max: 255 }));
-    let framing = Framing::fixed(3);
-    assert_eq!(framing.header(2), Err(FrameError::NotTheSize { len: 2, size: 3 }));
-    assert_eq!(framing.header(4), Err(FrameError::TooLong { len: 4, max: 3 }));
 }
 
 #[test]
@@ -217,6 +192,14 @@ fn a_frame_larger_than_a_receive_may_be_is_refused_as_soon_as_it_is_announced() 
     assert_eq!(h.sent(client), "(50 yyyyyyyy)a frame of 51 bytes exceeds the maximum of 50");
     h.finish(client);
     assert_eq!(h.state(client), State::Closed);
+    // With its header, if that is delivered.
+    let framing = framing.length_offset(1);
+    let mut h = Harness::with(Frames::new(Teller::default(), framing), &listen);
+    let client = h.open();
+    h.feed(client, [b"Q", &*framing.header(45).unwrap(), &[b'y'; 45]].concat());
+    h.feed(client, [b"Q", &*framing.header(46).unwrap()].concat());
+    let sent = "(50 Q\\x00\\x00\\x00-yyy)a frame of 51 bytes exceeds the maximum of 50";
+    assert_eq!(h.sent(client), sent);
 }
 
 #[test]
