@@ -212,6 +212,12 @@ impl<const N: u8> Imp<N> {
                 4 => cx.hand_over(self.one, ()),
                 5..9 => world.turn(cx, self.one, self.other),
                 9 if dice.one_in(10) => panic!("a whim"),
+                10 if dice.one_in(4) => {
+                    let factory =
+                        if dice.one_in(2) { Records::factory() } else { Records::offloaded() };
+                    let transport = factory.make(&()).expect("no error");
+                    cx.start_transport(transport.expect("a transport"));
+                }
                 _ => world.peer(&mut cx.peer(id), other),
             }
         }
@@ -331,6 +337,8 @@ fn act(h: &mut Harness<Imp<0>>, dice: &Dice, world: &Rc<RefCell<World>>, all: &m
             all.extend(far.map(|client| Far { client, sends: true }));
         }
         18 => h.set_descriptor_limit([8, 20, 1000][dice.below(3)]),
+        // The greeting of `Records`.
+        19 if sends => h.feed(client, [b'g', 0, 0]),
         _ if sends => h.feed(client, pattern(dice.size())),
         _ => {}
     }

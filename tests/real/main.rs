@@ -1,6 +1,7 @@
 //! The examples as people run them: as processes, on the kernel of this machine, with the clients
 //! of others. `cargo test --workspace --all-features` builds them; a run of this file alone needs
-//! `cargo build --all-features --examples` first.
+//! `cargo build --all-features --examples` first. One server is not an example: that of mail, which
+//! starts TLS at a command.
 //!
 //! On Linux, with the variable `CI` set, a tool that is missing fails its test. Elsewhere the test
 //! says so and passes.
@@ -58,6 +59,9 @@ mod resumed;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod service_manager;
+#[path = "../handlers/sockets.rs"]
+mod sockets;
+mod start_tls;
 mod status;
 #[cfg(target_os = "linux")]
 mod syscalls;

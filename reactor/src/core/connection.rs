@@ -159,7 +159,8 @@ impl Connection {
     /// Whether it has been open. Not to be asked once its [`Special`] state was dropped.
     pub(crate) fn was_opened(&self) -> bool {
         let is_connecting = self.special.as_ref().is_some_and(|special| special.attempt.is_some());
-        let is_handshaking = self.layer_ref().is_some_and(|layer| layer.handshaking);
+        let is_handshaking =
+            self.layer_ref().is_some_and(|layer| layer.handshaking && !layer.was_open);
         self.socket != NO_FD && !is_connecting && !is_handshaking
     }
 

@@ -27,12 +27,14 @@ impl Endpoints<'_> {
     #[inline]
     pub(crate) fn of(core: &Core, index: u32) -> Self {
         let c = &core[index];
-        let transport = c.special.as_ref().and_then(|special| special.transport());
+        let find = |address: fn(&dyn Transport) -> Option<&Arc<Address>>| {
+            c.special.as_ref()?.transports().find_map(address).cloned()
+        };
         Endpoints {
             kernel: core.kernel.clone(),
             socket: c.socket,
-            peer: transport.and_then(Transport::peer_address).cloned(),
-            local: transport.and_then(Transport::local_address).cloned(),
+            peer: find(|transport| transport.peer_address()),
+            local: find(|transport| transport.local_address()),
             callback: PhantomData,
         }
     }

@@ -76,12 +76,16 @@ impl Special {
             && self.failure.is_none()
     }
 
-    /// The transport, in use or retired.
-    pub(crate) fn transport(&self) -> Option<&dyn Transport> {
-        match &self.layer {
-            Some(layer) => Some(&*layer.transport),
-            None => self.retired.as_deref(),
-        }
+    /// The transports: the one in use, and the retired one.
+    pub(crate) fn transports(&self) -> impl Iterator<Item = &dyn Transport> {
+        let layer = self.layer.as_ref().map(|layer| &*layer.transport);
+        layer.into_iter().chain(self.retired.as_deref())
+    }
+
+    /// Whether a transport protects the bytes.
+    pub(crate) fn is_secure(&self) -> bool {
+        let is_handshaking = self.layer.as_ref().is_some_and(|layer| layer.handshaking);
+        !is_handshaking && self.transports().any(Transport::is_secure)
     }
 
     /// Whether nothing here requires action while nothing arrives and no callback is owed.

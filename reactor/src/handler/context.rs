@@ -4,7 +4,6 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 
 use super::{HandOver, Handler, Peer, Turn};
-use crate::core::transport::Transport;
 use crate::core::{ConnId, Core, Endpoints, HandlerId, Limits, Sent, Strategy};
 use crate::fs::{NewFile, WhenWhole};
 use crate::inbound;
@@ -369,25 +368,6 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn endpoints(&self) -> Endpoints<'a> {
         Endpoints::of(&self.core, self.index)
-    }
-
-    /// Whether the connection's [transport](crate::transport) protects its bytes, as TLS does.
-    pub fn is_secure(&self) -> bool {
-        let special = self.core[self.index].special.as_ref();
-        special.and_then(|special| special.transport()).is_some_and(Transport::is_secure)
-    }
-
-    /// The details that the connection's [transport](crate::transport) has about the peer, if they
-    /// are of type `T`.
-    pub fn transport<T: 'static>(&self) -> Option<&T> {
-        self.transport_of(self.id())
-    }
-
-    /// Whether the peer's stream ended without the end marker of its [transport](crate::transport),
-    /// so that an attacker may have truncated it. If the end of the stream completes a message in a
-    /// protocol, the message must then be treated as incomplete.
-    pub fn is_cut(&self) -> bool {
-        self.core[self.index].is_cut()
     }
 }
 

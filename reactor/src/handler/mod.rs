@@ -12,6 +12,7 @@ mod payload;
 mod peer;
 mod receive;
 mod registered;
+mod transport;
 mod turn;
 
 pub use context::Context;

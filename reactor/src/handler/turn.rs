@@ -114,8 +114,8 @@ impl Turn {
     /// they are of type `T`. For the current connection, use
     /// [`Context::transport`](crate::Context::transport).
     pub fn transport_of<T: 'static>(&self, id: ConnId) -> Option<&T> {
-        let transport = self.core.find(id)?.special.as_ref()?.transport()?;
-        transport.details(TypeId::of::<T>())?.downcast_ref()
+        let mut transports = self.core.find(id)?.special.as_ref()?.transports();
+        transports.find_map(|transport| transport.details(TypeId::of::<T>()))?.downcast_ref()
     }
 
     /// The error of a connection's [transport](crate::transport), for use in

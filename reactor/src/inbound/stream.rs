@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::{Arrival, exact, file, receive_shared};
-use crate::core::{Chunk, Core, Flags, Group, Reason, Strategy};
+use crate::core::{Chunk, Core, Flags, Group, Phase, Reason, Strategy};
 use crate::sys::AlignedBuffer;
 
 /// The next piece of the bytes that have arrived.
@@ -80,7 +80,7 @@ pub(crate) fn store_rest(
 ) {
     let saved = file::take(core, buffer, index, rest.clone());
     let rest = &buffer[rest.start + saved..rest.end];
-    if rest.is_empty() || !core[index].is_open() {
+    if rest.is_empty() || core[index].phase > Phase::Open {
         return core.recycle_special(index);
     }
     if !exact::begin(core, index, rest) {
@@ -98,7 +98,7 @@ pub(crate) fn take_unread(core: &mut Core, index: u32) -> Option<Chunk> {
 /// Puts back the unread bytes after the handler has consumed `count` of them.
 pub(crate) fn put_back(core: &mut Core, index: u32, mut unread: Chunk, count: usize) {
     unread.consume(count, &mut core.pool);
-    if unread.len() > 0 && core[index].is_open() {
+    if unread.len() > 0 && core[index].phase <= Phase::Open {
         keep(core, index, unread);
     } else {
         core.pool.give(unread);

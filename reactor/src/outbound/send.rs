@@ -214,7 +214,7 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
     let (kernel, pool, scratch) = (&core.kernel, &mut core.pool, &mut core.scratch);
     let socket = c.socket;
     let layer = c.special.as_mut().and_then(|special| special.layer.as_deref_mut());
-    let layer = layer.filter(|layer| !layer.in_kernel || layer.outgoing.len() > 0);
+    let layer = layer.filter(|layer| !layer.in_kernel || layer.is_sending());
     let (taken, moved) = (0, false);
     let mut wire =
         Wire { kernel, socket, limits, pool, scratch, layer, ledger, most, taken, moved };

@@ -1,8 +1,8 @@
-//! The handshake of a transport, which precedes the first callback of the handler.
+//! The handshake of a transport, which the handler's callbacks wait for.
 
 use super::{failed, offload, receive, send_out, send_owed};
-use crate::core::transport::{Layer, State, Transport};
-use crate::core::{Chunk, Core, Flags, Phase, Reason, is_passing, tick_after};
+use crate::core::transport::{Layer, Output, State, Transport};
+use crate::core::{Chunk, Connection, Core, Flags, Phase, Reason, is_passing, tick_after};
 use crate::sys::{Direction, Ready};
 use crate::time::deadlines;
 
@@ -10,6 +10,47 @@ use crate::time::deadlines;
 pub(crate) fn accepted(core: &mut Core, index: u32, transport: Box<dyn Transport>) {
     core.special(index).layer = Some(Box::new(Layer::new(transport)));
     begin(core, index);
+}
+
+/// Gives an open connection a transport, which seals everything but what is queued now.
+pub(crate) fn start(core: &mut Core, index: u32, transport: Box<dyn Transport>) {
+    let c = &core.connections[index as usize];
+    if c.phase > Phase::Open {
+        return;
+    }
+    if let Some(reason) = unfit(c) {
+        return core.fail_transport(index, format!("no transport was started: {reason}").into());
+    }
+    let mut layer = Layer { was_open: true, ..Layer::new(transport) };
+    if let Some(queue) = &c.outbound {
+        let mut out = Output { chunk: &mut layer.outgoing, pool: &mut core.pool };
+        queue.segments().for_each(|segment| out.put(segment.memory()));
+        layer.sealed = queue.memory();
+    }
+    core.special(index).layer = Some(Box::new(layer));
+    // This may be its last callback in the turn.
+    core[index].flags.set(Flags::OWES_START.union(Flags::YIELDED));
+    begin(core, index);
+    deadlines::arm(core, index);
+    core.schedule(index);
+}
+
+/// Why an open connection cannot get a transport.
+fn unfit(c: &Connection) -> Option<&'static str> {
+    let special = c.special.as_ref();
+    let has_ended = !c.accepts_output() || c.flags.any(Flags::INPUT_ENDED);
+    let has_one = special.is_some_and(|special| special.layer.is_some());
+    let is_relay = special.is_some_and(|special| special.feeder.is_some());
+    let queue = c.outbound.as_ref();
+    let has_file = queue.is_some_and(|queue| queue.pending() > queue.memory() as u64);
+    match c.phase {
+        Phase::Connecting | Phase::Handshake => Some("the connection is not open"),
+        _ if has_ended => Some("one of its directions has ended"),
+        _ if has_one => Some("the connection has one"),
+        _ if is_relay || c.has_strategy() => Some("its bytes do not pass through its handler"),
+        _ if has_file => Some("a file is queued"),
+        _ => None,
+    }
 }
 
 /// Begins the handshake of a connection that has a transport.
@@ -34,6 +75,12 @@ pub(crate) fn advance(core: &mut Core, index: u32) {
         let c = &mut core.connections[index as usize];
         if c.phase != Phase::Handshake {
             return;
+        }
+        if c.unread() > 0 {
+            // They may have been inserted: "NO STARTTLS: Why TLS Is Better Without STARTTLS",
+            // USENIX Security 2021.
+            let error = "bytes arrived behind the request to start the transport";
+            return core.fail_transport(index, error.into());
         }
         let can_receive = c.ready.any(Ready::READ);
         let Some(layer) = c.layer() else { return };
@@ -77,8 +124,11 @@ fn finish(core: &mut Core, index: u32) {
     c.phase = if closes { Phase::Closing } else { Phase::Open };
     let Some(layer) = c.layer() else { return };
     layer.handshaking = false;
+    let was_open = layer.was_open;
     retire(core, index);
-    core.note_opened(index);
+    if !was_open {
+        core.note_opened(index);
+    }
     offload::offload(core, index);
     send_owed(core, index);
     deadlines::restart_idle_and_stall(core, index);

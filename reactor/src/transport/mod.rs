@@ -12,9 +12,8 @@
 //! [`on_open`](crate::Handler::on_open) or [`on_ready`](crate::Handler::on_ready). If the handshake
 //! of an accepted connection fails, the handler gets no callback.
 //!
-//! A connection has the same transport from beginning to end, so a protocol cannot start in the
-//! clear and switch to TLS, as SMTP does after `STARTTLS`. A transport that waited for its handler's
-//! command would already have passed on what an attacker had inserted after it.
+//! A protocol that begins in the clear and then switches to TLS, as SMTP does after `STARTTLS`, starts
+//! the transport with [`Context::start_transport`](crate::Context::start_transport).
 //!
 //! | without a transport, or with [one in the kernel](#tls-in-the-kernel) | with one |
 //! |---|---|
@@ -111,7 +110,7 @@ pub use crate::core::transport::{
     Control, Error, Factory, Keys, Offload, Opened, Output, State, Transport,
 };
 pub use crate::sys::{Cipher, Key, Suite, TlsVersion};
-pub(crate) use handshake::{accepted, advance, begin, timed_out};
+pub(crate) use handshake::{accepted, advance, begin, start, timed_out};
 pub(crate) use offload::held_up;
 pub use offload::probe_kernel;
 pub(crate) use receive::receive;

@@ -206,9 +206,9 @@ fn a_connection_that_is_closed_in_its_handshake_sends_what_is_queued_first() {
 }
 
 /// A preamble of one line, after which the bytes pass as they are.
-struct Preamble {
-    peer: Arc<Address>,
-    done: bool,
+pub(super) struct Preamble {
+    pub(super) peer: Arc<Address>,
+    pub(super) done: bool,
 }
 
 impl Transport for Preamble {

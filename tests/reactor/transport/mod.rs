@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sluicegate_reactor::testing::{Client, Harness, Received, Records, State, Step, through};
 use sluicegate_reactor::transport::{Error, Factory, Opened, Output, State as Phase, Transport};
-use sluicegate_reactor::{Address, Handler, Limits, Listen};
+use sluicegate_reactor::{Address, Context, Handler, Limits, Listen};
 
 use crate::probe::{Call, Probe, log};
 
@@ -14,6 +14,7 @@ mod handshake;
 mod offload;
 mod receiving;
 mod sending;
+mod starting;
 
 /// A record of the [`Records`] transport.
 fn record(kind: u8, payload: &[u8]) -> Vec<u8> {

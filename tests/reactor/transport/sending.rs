@@ -5,7 +5,7 @@ use sluicegate_reactor::{Bytes, Sent};
 use super::*;
 
 /// Sends what `act` sends when it is opened.
-fn sender(mut act: impl FnMut(&mut sluicegate_reactor::Context<'_>) + 'static) -> Probe {
+fn sender(mut act: impl FnMut(&mut Context<'_>) + 'static) -> Probe {
     Probe::new(move |cx, call, _| match call {
         Call::Open => act(cx),
         call => call.by_default(cx),
