@@ -13,6 +13,7 @@ use super::status::Status;
 use super::trailers::Trailers;
 
 /// An application that answers requests. One value serves all connections of a reactor.
+#[expect(unused_variables, reason = "most defaults do nothing")]
 pub trait Service: Sized + 'static {
     /// The state that the service keeps while a request body arrives, and gets back with the body:
     /// the name of an upload, or the user who sends it. `()` if it requests no bodies, or needs
@@ -43,7 +44,6 @@ pub trait Service: Sized + 'static {
         state: &mut Self::State,
         piece: &[u8],
     ) -> Result<(), Status> {
-        let _ = (cx, connection, state, piece);
         Ok(())
     }
 
@@ -60,7 +60,6 @@ pub trait Service: Sized + 'static {
         state: &mut Self::State,
         part: &FormPart,
     ) -> Result<Option<NewFile>, Status> {
-        let _ = (cx, connection, state, part);
         Ok(None)
     }
 
@@ -72,7 +71,6 @@ pub trait Service: Sized + 'static {
         state: &mut Self::State,
         committed: Committed,
     ) {
-        let _ = (cx, connection, state, committed);
     }
 
     /// A chunked request body is complete and has trailer fields, of at most
@@ -86,14 +84,11 @@ pub trait Service: Sized + 'static {
         state: &mut Self::State,
         trailers: Trailers<'_>,
     ) {
-        let _ = (cx, connection, state, trailers);
     }
 
     /// A request body that is received [while the response is deferred](Reply::defer_with_body) is
     /// complete. `state` is the value that the service passed to that call.
-    fn on_body_end(&mut self, cx: &mut Turn, connection: ConnId, state: Self::State) {
-        let _ = (cx, connection, state);
-    }
+    fn on_body_end(&mut self, cx: &mut Turn, connection: ConnId, state: Self::State) {}
 
     /// Answers a request whose body the service requested with [`read`](Reply::read). `state` is
     /// the value that it passed to that call.
@@ -109,7 +104,6 @@ pub trait Service: Sized + 'static {
         body: Payload<'_>,
         mut reply: Reply<'_, '_>,
     ) -> Answered<Self::State> {
-        let _ = (state, body);
         let (method, path) = (request.method(), request.path());
         reply.to.log_misuse(format_args!("{method:?} {path}: on_body is not implemented"));
         reply.error(Status::INTERNAL_SERVER_ERROR)
@@ -125,7 +119,6 @@ pub trait Service: Sized + 'static {
         saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
     ) -> Answered<Self::State> {
-        let _ = (request, state);
         reply.saved(saved)
     }
 
@@ -141,23 +134,17 @@ pub trait Service: Sized + 'static {
 
     /// There is room again for a [`ResponseStream`](super::ResponseStream) on this connection whose
     /// `send` returned [`Sent::Full`](sluicegate_reactor::Sent::Full).
-    fn on_room(&mut self, cx: &mut Turn, connection: ConnId) {
-        let _ = (cx, connection);
-    }
+    fn on_room(&mut self, cx: &mut Turn, connection: ConnId) {}
 
     /// The client has shut down its sending side while a [`ResponseStream`](super::ResponseStream)
     /// on this connection is in progress. Most such clients have disconnected, but a few wait for
     /// the rest. If streams may be silent for a long time, the service should finish the stream
     /// here. Otherwise it notices that the client has gone only when it sends the next part.
-    fn on_client_end(&mut self, cx: &mut Turn, connection: ConnId) {
-        let _ = (cx, connection);
-    }
+    fn on_client_end(&mut self, cx: &mut Turn, connection: ConnId) {}
 
     /// The reactor is stopping while a [`ResponseStream`](super::ResponseStream) on this connection
     /// is in progress. The reactor waits for the end of the stream until its grace period ends.
-    fn on_stop(&mut self, cx: &mut Turn, connection: ConnId) {
-        let _ = (cx, connection);
-    }
+    fn on_stop(&mut self, cx: &mut Turn, connection: ConnId) {}
 
     /// A connection has ended while a body that the service had requested was arriving, or before
     /// the response of a [`ResponseStream`](super::ResponseStream) or a
@@ -168,9 +155,7 @@ pub trait Service: Sized + 'static {
     /// What the service keeps for a request outside of its [`State`](Service::State), such as a map
     /// by [`ConnId`](sluicegate_reactor::ConnId), must be removed here, when the service answers,
     /// and in [`on_refused`](Service::on_refused).
-    fn on_gone(&mut self, cx: &mut Turn, connection: ConnId) {
-        let _ = (cx, connection);
-    }
+    fn on_gone(&mut self, cx: &mut Turn, connection: ConnId) {}
 
     /// Whether [`on_sent`](Service::on_sent) should be called. Asked once per connection. Records
     /// cost a few allocations per request.
@@ -180,7 +165,5 @@ pub trait Service: Sized + 'static {
 
     /// A response has ended: the kernel has accepted its last byte, or the connection ended before
     /// that. Meant for access logs; see [`wants_log`](Service::wants_log).
-    fn on_sent(&mut self, record: &LogRecord<'_>) {
-        let _ = record;
-    }
+    fn on_sent(&mut self, record: &LogRecord<'_>) {}
 }

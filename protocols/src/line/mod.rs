@@ -70,6 +70,7 @@ pub use splitter::{Delimiter, Split, Splitter};
 /// # Ok(())
 /// # }
 /// ```
+#[expect(unused_variables, reason = "most defaults do nothing")]
 pub trait LineHandler: Sized + 'static {
     /// The state of a connection.
     type Session: 'static;
@@ -79,9 +80,7 @@ pub trait LineHandler: Sized + 'static {
 
     /// A connection that was not accepted is ready for use: see
     /// [`Handler::on_ready`](sluicegate_reactor::Handler::on_ready).
-    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = (cx, session);
-    }
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {}
 
     /// A line has arrived. `line` does not contain its delimiter.
     fn on_line(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, line: &[u8]) -> Next;
@@ -96,7 +95,6 @@ pub trait LineHandler: Sized + 'static {
         piece: &[u8],
         left: u64,
     ) {
-        let _ = (cx, session, piece, left);
     }
 
     /// A block requested with [`Next::Whole`] has arrived. By default it is discarded.
@@ -104,9 +102,7 @@ pub trait LineHandler: Sized + 'static {
     /// A block longer than [`Limits::receive_direct`](sluicegate_reactor::Limits::receive_direct)
     /// that does not arrive together with its line is owned: it stays in the buffer that it
     /// was received into.
-    fn on_whole(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, block: Payload<'_>) {
-        let _ = (cx, session, block);
-    }
+    fn on_whole(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, block: Payload<'_>) {}
 
     /// Raw bytes have arrived. Bytes that are not consumed are offered again together with the next
     /// ones. If this returns something other than [`Next::Raw`], the unconsumed bytes are the start
@@ -117,7 +113,6 @@ pub trait LineHandler: Sized + 'static {
         session: &mut Self::Session,
         input: &mut Input<'_>,
     ) -> Next {
-        let _ = (cx, session);
         input.take();
         Next::Raw
     }
@@ -126,7 +121,6 @@ pub trait LineHandler: Sized + 'static {
     /// may not have arrived yet. By default the connection is closed. If it stays open, the rest of
     /// the line is skipped.
     fn on_too_long(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, start: &[u8]) {
-        let _ = (session, start);
         cx.close();
     }
 
@@ -139,7 +133,6 @@ pub trait LineHandler: Sized + 'static {
         session: &mut Self::Session,
         saved: Result<Saved, NotSaved>,
     ) {
-        let _ = session;
         if saved.is_err() {
             cx.close();
         }
@@ -149,7 +142,6 @@ pub trait LineHandler: Sized + 'static {
     /// [`Handler::on_relayed`](sluicegate_reactor::Handler::on_relayed). By default the connection
     /// is closed if `left` is not 0.
     fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, left: u64) {
-        let _ = session;
         if left > 0 {
             cx.close();
         }
@@ -157,21 +149,17 @@ pub trait LineHandler: Sized + 'static {
 
     /// The send queue has drained: see
     /// [`Handler::on_drain`](sluicegate_reactor::Handler::on_drain).
-    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = (cx, session);
-    }
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {}
 
     /// The peer has shut down its sending side. By default the connection is closed when the send
     /// queue is empty.
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, eof: LineEof) {
-        let _ = (session, eof);
         cx.close();
     }
 
     /// A deadline has passed. The default is that of
     /// [`Handler::on_timeout`](sluicegate_reactor::Handler::on_timeout).
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
-        let _ = session;
         match which {
             Timeout::WriteStall => cx.abort(),
             Timeout::Idle | Timeout::Own => cx.close(),
@@ -181,14 +169,11 @@ pub trait LineHandler: Sized + 'static {
     /// The reactor is stopping: see [`Handler::on_stop`](sluicegate_reactor::Handler::on_stop). By
     /// default the connection is closed when the send queue is empty.
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = session;
         cx.close();
     }
 
     /// The connection is closed. Called once for each session.
-    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
-        let _ = (cx, id, session, why);
-    }
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {}
 }
 
 /// The kind of input that comes next.

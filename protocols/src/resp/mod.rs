@@ -70,6 +70,7 @@ pub use value::Value;
 ///
 /// Delivery stops as soon as a callback pauses or closes the connection, or fills its send queue.
 /// It continues with the next command once the connection reads again.
+#[expect(unused_variables, reason = "most defaults do nothing")]
 pub trait CommandHandler: Sized + 'static {
     /// The state of a connection.
     type Session: 'static;
@@ -79,9 +80,7 @@ pub trait CommandHandler: Sized + 'static {
 
     /// A connection that was not accepted is ready for use: see
     /// [`Handler::on_ready`](sluicegate_reactor::Handler::on_ready).
-    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = (cx, session);
-    }
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {}
 
     /// A command has arrived.
     fn on_command(
@@ -100,20 +99,16 @@ pub trait CommandHandler: Sized + 'static {
         session: &mut Self::Session,
         error: RespError,
     ) {
-        let _ = session;
         Encoder::new(cx, Version::Resp2).error(&format!("ERR Protocol error: {error}"));
     }
 
     /// The send queue has drained: see
     /// [`Handler::on_drain`](sluicegate_reactor::Handler::on_drain).
-    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = (cx, session);
-    }
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {}
 
     /// The peer has shut down its sending side. By default the connection is closed when the send
     /// queue is empty.
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, eof: CommandEof) {
-        let _ = (session, eof);
         cx.close();
     }
 
@@ -121,7 +116,6 @@ pub trait CommandHandler: Sized + 'static {
     /// [`CommandLimits::time`]. The default is that of
     /// [`Handler::on_timeout`](sluicegate_reactor::Handler::on_timeout).
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
-        let _ = session;
         match which {
             Timeout::WriteStall => cx.abort(),
             Timeout::Idle | Timeout::Own => cx.close(),
@@ -131,14 +125,11 @@ pub trait CommandHandler: Sized + 'static {
     /// The reactor is stopping: see [`Handler::on_stop`](sluicegate_reactor::Handler::on_stop). By
     /// default the connection is closed when the send queue is empty.
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = session;
         cx.close();
     }
 
     /// The connection is closed. Called once for each session.
-    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
-        let _ = (cx, id, session, why);
-    }
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {}
 }
 
 /// Where in the input the stream ended.

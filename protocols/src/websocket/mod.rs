@@ -109,14 +109,13 @@ pub use socket::WebSocket;
 ///
 /// Delivery stops as soon as a callback pauses or closes the connection, or fills its send queue.
 /// It continues with the next message once the connection reads again.
+#[expect(unused_variables, reason = "most defaults do nothing")]
 pub trait WebSocketHandler: Sized + 'static {
     /// The application's state of a connection: [`WebSocket::session`].
     type Session: 'static;
 
     /// The handshake is complete.
-    fn on_open(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket<Self::Session>) {
-        let _ = (cx, socket);
-    }
+    fn on_open(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket<Self::Session>) {}
 
     /// A message has arrived.
     fn on_message(
@@ -128,9 +127,7 @@ pub trait WebSocketHandler: Sized + 'static {
 
     /// The send queue has drained: see
     /// [`Handler::on_drain`](sluicegate_reactor::Handler::on_drain).
-    fn on_drain(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket<Self::Session>) {
-        let _ = (cx, socket);
-    }
+    fn on_drain(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket<Self::Session>) {}
 
     /// The deadline that the application has set with
     /// [`set_deadline`](sluicegate_reactor::Peer::set_deadline) has passed. By default the
@@ -146,7 +143,5 @@ pub trait WebSocketHandler: Sized + 'static {
     }
 
     /// The connection is closed. Called once for each session.
-    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, closed: Closed) {
-        let _ = (cx, id, session, closed);
-    }
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, closed: Closed) {}
 }

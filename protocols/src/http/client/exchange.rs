@@ -38,15 +38,14 @@ pub enum Take {
 /// [`on_failed`](Exchange::on_failed). It is called exactly once, unless the exchange is
 /// [cancelled](super::Client::cancel) or the reactor has stopped before it could begin; the value
 /// is then dropped. Every callback may send further requests.
+#[expect(unused_variables, reason = "most defaults do nothing")]
 pub trait Exchange: Sized + 'static {
     /// The head of the response has arrived. Returns how to receive the body.
     fn on_response(&mut self, cx: &mut Turn, response: &Response<'_>) -> Take;
 
     /// An interim response has arrived, such as 100 (Continue) or 103 (Early Hints). There can be
     /// several, and the final one follows.
-    fn on_interim(&mut self, cx: &mut Turn, response: &Response<'_>) {
-        let _ = (cx, response);
-    }
+    fn on_interim(&mut self, cx: &mut Turn, response: &Response<'_>) {}
 
     /// The head of a request whose body is [streamed](super::Request::stream) has been sent. The
     /// body can be sent now or later.
@@ -99,9 +98,7 @@ pub trait Exchange: Sized + 'static {
 
     /// There is room again for a [`RequestStream`] whose `send` returned
     /// [`Sent::Full`](sluicegate_reactor::Sent::Full).
-    fn on_room(&mut self, cx: &mut Turn) {
-        let _ = cx;
-    }
+    fn on_room(&mut self, cx: &mut Turn) {}
 
     /// The next piece of a body that is received in [pieces](Take::Pieces) has arrived.
     ///
@@ -135,22 +132,16 @@ pub trait Exchange: Sized + 'static {
     ///     }
     /// }
     /// ```
-    fn on_piece(&mut self, cx: &mut Turn, connection: ConnId, piece: &[u8]) {
-        let _ = (cx, connection, piece);
-    }
+    fn on_piece(&mut self, cx: &mut Turn, connection: ConnId, piece: &[u8]) {}
 
     /// A body that is received [whole](Take::Whole) is complete. One that arrived together with its
     /// head, or that is short, is borrowed. A long one stays in the buffer that it was received
     /// into.
-    fn on_body(self, cx: &mut Turn, body: Payload<'_>) {
-        let _ = (cx, body);
-    }
+    fn on_body(self, cx: &mut Turn, body: Payload<'_>) {}
 
     /// All pieces of a body have been delivered, the body has been relayed, or the exchange does
     /// not want it. Only a chunked body that is received in pieces has trailers.
-    fn on_end(self, cx: &mut Turn, trailers: Trailers<'_>) {
-        let _ = (cx, trailers);
-    }
+    fn on_end(self, cx: &mut Turn, trailers: Trailers<'_>) {}
 
     /// A body that is received into a [file](Take::File) is complete, and the file has its name.
     ///
@@ -182,17 +173,13 @@ pub trait Exchange: Sized + 'static {
     ///     }
     /// }
     /// ```
-    fn on_saved(self, cx: &mut Turn, committed: Committed) {
-        let _ = (cx, committed);
-    }
+    fn on_saved(self, cx: &mut Turn, committed: Committed) {}
 
     /// The origin has agreed to an [upgrade](super::Request::upgrade), and names only protocols
     /// that the request offers. The callback [hands the connection over](Context::hand_over) to the
     /// handler of the new protocol, which gets all bytes after the head. If it does not, the
     /// connection is closed.
-    fn on_upgrade(self, cx: &mut Context<'_>, response: &Response<'_>) {
-        let _ = (cx, response);
-    }
+    fn on_upgrade(self, cx: &mut Context<'_>, response: &Response<'_>) {}
 
     /// The exchange has failed. The origin may have processed the request nevertheless, unless the
     /// [cause](ClientError::cause) says that it was never sent.

@@ -46,6 +46,7 @@ pub use framing::{Extent, FrameError, FrameHeader, Framing, Prefix};
 /// # Ok(())
 /// # }
 /// ```
+#[expect(unused_variables, reason = "most defaults do nothing")]
 pub trait FrameHandler: Sized + 'static {
     /// The state of a connection.
     type Session: 'static;
@@ -54,9 +55,7 @@ pub trait FrameHandler: Sized + 'static {
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
     /// A connection that was not accepted is ready for use: see [`Handler::on_ready`].
-    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = (cx, session);
-    }
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {}
 
     /// A frame has arrived. `frame` does not contain its header, unless something
     /// [precedes the length](Framing::length_offset).
@@ -75,7 +74,6 @@ pub trait FrameHandler: Sized + 'static {
         session: &mut Self::Session,
         error: FrameError,
     ) {
-        let _ = (cx, session, error);
     }
 
     /// A file that a callback has requested is complete, or could not be written: see
@@ -86,7 +84,6 @@ pub trait FrameHandler: Sized + 'static {
         session: &mut Self::Session,
         saved: Result<Saved, NotSaved>,
     ) {
-        let _ = session;
         if saved.is_err() {
             cx.close();
         }
@@ -95,34 +92,28 @@ pub trait FrameHandler: Sized + 'static {
     /// The relay of a part has ended: see [`Handler::on_relayed`]. By default the connection is
     /// closed if `left` is not 0.
     fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, left: u64) {
-        let _ = session;
         if left > 0 {
             cx.close();
         }
     }
 
     /// The send queue has drained: see [`Handler::on_drain`].
-    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = (cx, session);
-    }
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {}
 
     /// The peer has shut down its sending side. By default the connection is closed when the send
     /// queue is empty.
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, eof: FrameEof) {
-        let _ = (session, eof);
         cx.close();
     }
 
     /// The reactor is stopping: see [`Handler::on_stop`]. By default the connection is closed when
     /// the send queue is empty.
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let _ = session;
         cx.close();
     }
 
     /// A deadline has passed. The default is that of [`Handler::on_timeout`].
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
-        let _ = session;
         match which {
             Timeout::WriteStall => cx.abort(),
             Timeout::Idle | Timeout::Own => cx.close(),
@@ -130,9 +121,7 @@ pub trait FrameHandler: Sized + 'static {
     }
 
     /// The connection is closed. Called once for each session.
-    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
-        let _ = (cx, id, session, why);
-    }
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {}
 }
 
 /// Where in the input the stream ended.
