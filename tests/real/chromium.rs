@@ -53,6 +53,8 @@ impl Browser {
         command.args(["--disable-background-networking", "--disable-sync", "--hide-scrollbars"]);
         command.args(["--remote-debugging-pipe", "--host-resolver-rules=MAP *.example 127.0.0.1"]);
         command.arg(format!("--user-data-dir={}", profile.path().display()));
+        // It leaves the socket of its profile behind if it is killed.
+        command.env("TMPDIR", profile.path());
         let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let (commands, messages) = (process.stdin(), receive(process.stdout()));
         let mut browser = Browser {
