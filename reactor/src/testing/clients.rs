@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::harness::{ADDRESS, Client, Harness, MOST_TURNS};
 use super::sealing::ClientEnd;
 use super::{Received, State};
+use crate::core::transport::Transport;
 use crate::handler::Handler;
 use crate::listen::ListenerId;
 use crate::sys::Address;
@@ -27,7 +28,46 @@ impl<H: Handler> Harness<H> {
         let Some(sealing) = &self.sealing else { return };
         let address = self.address(client);
         let transport = sealing.client.make(&address).expect("a transport");
-        let (end, hello) = ClientEnd::begin(transport.expect("a client has a transport"));
+        self.start_transport(client, transport.expect("a client has a transport"));
+    }
+
+    /// Starts the transport of a client, after its server has [started
+    /// one](crate::Context::start_transport). Everything that the client has not taken yet is opened
+    /// by the transport, and what is [fed](Harness::feed) from now on is sealed.
+    ///
+    /// ```
+    /// use sluicegate_reactor::testing::{Harness, Records};
+    /// use sluicegate_reactor::transport::Factory;
+    /// use sluicegate_reactor::{Context, Handler, Input};
+    ///
+    /// struct Echo(Factory<()>);
+    ///
+    /// impl Handler for Echo {
+    ///     type Session = ();
+    ///     fn on_open(&mut self, _: &mut Context<'_>) {}
+    ///     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    ///         if cx.is_secure() {
+    ///             cx.send(input.take());
+    ///         } else if input.take() == b"STARTTLS" {
+    ///             cx.start_transport(self.0.make(&()).unwrap().unwrap());
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let records = Records::factory();
+    /// let mut h = Harness::new(Echo(records.clone()));
+    /// let client = h.open();
+    /// h.feed(client, "STARTTLS");
+    /// h.start_transport(client, records.make(&()).unwrap().unwrap());
+    /// h.feed(client, "hello");
+    /// assert_eq!(h.sent(client), "hello");
+    /// ```
+    ///
+    /// # Panics
+    /// If the client has a transport.
+    pub fn start_transport(&mut self, client: Client, transport: Box<dyn Transport>) {
+        assert!(self.ends[client.0].is_none(), "{client:?} has a transport");
+        let (end, hello) = ClientEnd::begin(transport);
         self.ends[client.0] = Some(end);
         self.feed_wire(client, hello);
         self.pump(client);

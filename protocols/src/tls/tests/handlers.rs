@@ -168,3 +168,45 @@ fn a_connection_in_the_clear_is_refused_before_the_handler_knows_of_it() {
     assert_eq!(h.state(client), State::Shut);
     assert_eq!((h.ledger().handshakes, h.ledger().handshake_failures), (0, 2));
 }
+
+/// Echoes lines, and starts TLS at the command for it.
+struct StartTls(Acceptor);
+
+impl LineHandler for StartTls {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_ready(&mut self, cx: &mut Context<'_>, (): &mut ()) {
+        let version = cx.transport::<Connection>().expect("TLS").version();
+        cx.send(format!("{version}\n"));
+    }
+
+    fn on_line(&mut self, cx: &mut Context<'_>, (): &mut (), line: &[u8]) -> Next {
+        cx.send(line);
+        cx.send("\n");
+        if line == b"STARTTLS" {
+            let peer = cx.peer_address().expect("a client");
+            cx.start_transport(self.0.factory().make(&peer).unwrap().expect("TLS"));
+        }
+        Next::Line
+    }
+}
+
+#[test]
+fn a_line_handler_starts_tls_at_a_command() {
+    for version in BOTH {
+        let mut h = Harness::new(Lines::new(StartTls(acceptor(server(version)))));
+        let client = h.open();
+        h.feed(client, "clear\nSTARTTLS\n");
+        assert_eq!(h.sent(client), "clear\nSTARTTLS\n");
+        let name = Some("localhost".into());
+        let connector = connector(ConnectorOptions { name, ..super::client() }).factory();
+        let transport = connector.make(&Target::from(&h.address(client)));
+        h.start_transport(client, transport.unwrap().expect("TLS"));
+        h.feed(client, "sealed\n");
+        assert_eq!(h.sent(client), format!("{version}\nsealed\n"));
+        h.finish(client);
+        assert_eq!(h.state(client), State::Closed);
+    }
+}
