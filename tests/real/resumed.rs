@@ -32,7 +32,7 @@ fn start_proxy(server: SocketAddr, cuts: usize, cut: usize) -> SocketAddr {
     let left = Arc::new(AtomicUsize::new(cuts));
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
-            let Ok(server) = TcpStream::connect(server) else { return };
+            let Ok(server) = TcpStream::connect(server) else { continue };
             let (client, server, left) = (Arc::new(client), Arc::new(server), left.clone());
             let (to, from) = (client.clone(), server.clone());
             thread::spawn(move || {
