@@ -78,7 +78,9 @@ pub(crate) fn store_rest(
     index: u32,
     rest: Range<usize>,
 ) {
-    let saved = file::take(core, buffer, index, rest.clone());
+    // If the callback has started a transport, what it leaves is nobody's.
+    let saves = core[index].is_open();
+    let saved = if saves { file::take(core, buffer, index, rest.clone()) } else { 0 };
     let rest = &buffer[rest.start + saved..rest.end];
     if rest.is_empty() || core[index].phase > Phase::Open {
         return core.recycle_special(index);

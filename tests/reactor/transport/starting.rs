@@ -1,9 +1,12 @@
 //! A connection that begins in the clear gets its transport later, and nothing that was said in the
 //! clear passes for something that was said through it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use sluicegate_reactor::testing::Remote;
+use sluicegate_reactor::fs::{CreateOptions, Dir};
+use sluicegate_reactor::testing::{Files, Remote};
 use sluicegate_reactor::{Connect, Timeout};
 
 use super::handshake::Preamble;
@@ -160,6 +163,37 @@ fn input_that_a_paused_handler_has_not_seen_is_not_delivered_behind_a_transport(
     h.advance(Duration::from_secs(2));
     assert_eq!(log(&mut h), ["0 open", "0 data evil", "0 timeout Own", "0 close Transport"]);
     assert_eq!(h.state(client), State::Shut);
+}
+
+#[test]
+fn bytes_behind_the_request_to_start_a_transport_do_not_go_into_a_file() {
+    let dir: Rc<RefCell<Option<Dir>>> = Rc::default();
+    let inbox = Rc::clone(&dir);
+    let probe = Probe::new(move |cx, call, _| match call {
+        Call::Data(input) => {
+            input.consume(6);
+            start(cx);
+            let inbox = inbox.borrow();
+            let inbox = inbox.as_ref().expect("a directory");
+            let file = inbox.create("message", &CreateOptions::default()).expect("a file");
+            cx.receive_file(file, Some(5));
+        }
+        call => call.by_default(cx),
+    });
+    let make_dir = |files: &mut Files| files.make_dir("/inbox");
+    let mut h = Harness::build(&Listen::default(), make_dir, |reactor| {
+        *dir.borrow_mut() = Some(reactor.open_dir("/inbox").expect("a directory"));
+        reactor.register(probe)
+    });
+    let attacked = h.open();
+    h.feed(attacked, "start\nevil");
+    assert_eq!(log(&mut h)[2..], ["0 close Transport"]);
+    let client = h.open();
+    h.feed(client, "start\n");
+    h.feed(client, [greeting(), record(b'd', b"hello")].concat());
+    assert_eq!(h.files().content("/inbox/message"), Some(&b"hello"[..]));
+    h.reset(client);
+    dir.take();
 }
 
 #[test]
