@@ -93,7 +93,9 @@ impl Framing {
     /// Lets the length be preceded by `bytes` bytes, such as the type of a packet. Frames are then
     /// delivered with their header. Its length is the [`Extent::header`] that
     /// [`decode`](Framing::decode) returns for the frame. To send a frame, send the bytes that
-    /// precede the length first, and then the rest of it with [`send`](Framing::send).
+    /// precede the length first, and then the rest of it with [`send`](Framing::send). If the payload
+    /// may be too long, call [`header`](Framing::header) before that: bytes that were sent cannot be
+    /// taken back.
     ///
     /// ```
     /// use sluicegate_protocols::raw::frames::{Extent, Framing, Prefix};
@@ -127,10 +129,15 @@ impl Framing {
     /// ```
     ///
     /// # Panics
-    /// If all frames have the same size.
+    /// If all frames have the same size, or if no length that the prefix can encode is as large as
+    /// what is subtracted from it.
     #[must_use]
     pub const fn length_adjustment(self, bytes: i32) -> Framing {
-        assert!(self.prefix.is_some(), "frames of one size do not state their length");
+        let Some(prefix) = self.prefix else {
+            panic!("frames of one size do not state their length");
+        };
+        let min = if bytes < 0 { bytes.unsigned_abs() as u64 } else { 0 };
+        assert!(prefix.largest() >= min, "no length is as large as what is subtracted from it");
         Framing { adjustment: bytes as i64, ..self }
     }
 

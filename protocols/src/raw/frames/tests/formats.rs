@@ -88,6 +88,12 @@ fn frames_of_one_size_have_no_length_to_adjust() {
 }
 
 #[test]
+#[should_panic(expected = "no length is as large as what is subtracted from it")]
+fn an_adjustment_that_leaves_no_length_is_refused_when_it_is_made() {
+    let _ = Framing::prefixed(Prefix::U8, 1000).length_adjustment(-256);
+}
+
+#[test]
 fn a_varint_of_more_than_64_bits_is_malformed() {
     let framing = Framing::prefixed(Prefix::Varint, usize::MAX);
     let most = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
@@ -117,4 +123,31 @@ fn a_prefix_cannot_promise_more_than_it_can_say() {
     let framing = Framing::fixed(3);
     assert_eq!(framing.header(2), Err(FrameError::NotTheSize { len: 2, size: 3 }));
     assert_eq!(framing.header(4), Err(FrameError::TooLong { len: 4, max: 3 }));
+}
+
+proptest! {
+    #[test]
+    fn row_07_a_length_that_is_sent_is_understood_and_one_that_is_understood_can_be_sent(
+        prefix in prop::sample::select(&PREFIXES[..]),
+        offset in 0_usize..4,
+        adjustment in prop_oneof![-255_i32..300, 0..=i32::MAX],
+        max in prop_oneof![0_usize..400, any::<usize>()],
+        len in prop_oneof![0_u64..400, any::<u64>()],
+        wire in prop::array::uniform10(any::<u8>()),
+    ) {
+        let framing = Framing::prefixed(prefix, max);
+        let framing = framing.length_offset(offset).length_adjustment(adjustment);
+        if let Ok(header) = framing.header(len) {
+            let frame = [&wire[..offset], &header].concat();
+            let extent = Extent { header: frame.len(), payload: len as usize };
+            prop_assert_eq!(framing.decode(&frame), Ok(Some(extent)));
+        }
+        if let Ok(Some(extent)) = framing.decode(&wire) {
+            let header = framing.header(extent.payload as u64).expect("a length that was received");
+            // A varint may have been longer than necessary.
+            if prefix != Prefix::Varint {
+                prop_assert_eq!(&header[..], &wire[offset..extent.header]);
+            }
+        }
+    }
 }
