@@ -61,7 +61,7 @@ const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>()
 /// | phase | `send` accepts bytes | queued bytes are sent | input is |
 /// |---|---|---|---|
 /// | `Connecting` | yes | no | left in the socket |
-/// | `Handshake` | yes | no | for the transport |
+/// | `Handshake` | yes | [some](Connection::sends_clear) | for the transport |
 /// | `Open` | until its output is closed | yes | delivered |
 /// | `Open`, but [lost](Connection::is_lost) | no | they were dropped | delivered until its end |
 /// | `Closing` | no | yes | left in the socket |
@@ -237,7 +237,7 @@ impl Connection {
     /// Whether a send makes sense now. After an abort or a failure it does not.
     pub(crate) fn can_send(&self) -> bool {
         self.ready.any(Ready::WRITE)
-            && matches!(self.phase, Phase::Open | Phase::Closing)
+            && (matches!(self.phase, Phase::Open | Phase::Closing) || self.sends_clear())
             && self.outbound.as_ref().is_some_and(|queue| !queue.waits_for_disk)
             && !self.waits_for_rate()
     }
@@ -270,7 +270,9 @@ impl Connection {
             Phase::Ended | Phase::Failed => true,
             Phase::Lingering => self.ready.any(Ready::READ),
             // After an event it looks whether its handshake is over.
-            Phase::Handshake => self.flags.any(Flags::YIELDED),
+            Phase::Handshake => {
+                self.flags.any(Flags::YIELDED) || self.clear() == Some(0) || self.can_send()
+            }
             Phase::Connecting | Phase::Gone => false,
         }
     }
@@ -321,6 +323,16 @@ impl Connection {
     /// The transport that its bytes pass through, also if the kernel does its work.
     pub(crate) fn layer(&mut self) -> Option<&mut Layer> {
         self.special.as_mut()?.layer.as_deref_mut()
+    }
+
+    /// How many queued bytes are sent before its transport starts, if it has not started.
+    fn clear(&self) -> Option<u64> {
+        self.layer_ref()?.clear
+    }
+
+    /// Whether it sends what was queued before it got its transport.
+    pub(crate) fn sends_clear(&self) -> bool {
+        self.phase == Phase::Handshake && self.clear().is_some_and(|clear| clear > 0)
     }
 
     fn layer_ref(&self) -> Option<&Layer> {

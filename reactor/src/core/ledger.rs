@@ -151,8 +151,7 @@ pub struct Ledger {
     pub splice_calls: u64,
     /// Bytes that such calls sent.
     pub splice_bytes: u64,
-    /// Bytes sent through transports, before they were sealed. Those that were queued when a
-    /// [transport was started](crate::Context::start_transport) count too.
+    /// Bytes sent through transports, before they were sealed.
     pub sealed_bytes: u64,
     /// Bytes that transports sent on the wire: sealed bytes, and their own messages. For records
     /// that the kernel seals, it does not report their size.

@@ -139,8 +139,8 @@ pub struct Limits {
     /// has sent the end of its stream usually waits only for the rest of an answer. The default is
     /// 30 s.
     pub half_closed: Option<Duration>,
-    /// How long the handshake of a [transport](crate::transport) may take, from the connect or the
-    /// accept. The default is 10 s.
+    /// How long the handshake of a [transport](crate::transport) may take, from the connect, the
+    /// accept, or the [start](crate::Context::start_transport). The default is 10 s.
     pub handshake: Duration,
     /// A connection times out if it has queued bytes and the kernel accepts none for this long.
     /// Files count as queued bytes. A peer that reads slowly does not time out. The default is 60

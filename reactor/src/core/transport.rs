@@ -291,6 +291,9 @@ pub(crate) struct Layer {
     pub(crate) handshaking: bool,
     /// Whether the connection was open before it got the transport.
     pub(crate) was_open: bool,
+    /// How many bytes at the front of the queue are sent in the clear before the transport starts.
+    /// `None` once it has started.
+    pub(crate) clear: Option<u64>,
     /// The tick at which the handshake must be over.
     pub(crate) until: u32,
     /// Bytes that were received and not opened.
@@ -303,8 +306,8 @@ pub(crate) struct Layer {
     pub(crate) end: Option<End>,
     /// Bytes for the wire.
     pub(crate) outgoing: Chunk,
-    /// How many bytes at the front of the queue are in `outgoing`: sealed, or as they are if the
-    /// connection was open before. They leave the queue once `outgoing` has been sent.
+    /// How many bytes at the front of the queue are sealed in `outgoing`. They leave the queue once
+    /// `outgoing` has been sent.
     pub(crate) sealed: usize,
     /// Whether the transport was closed.
     pub(crate) closed: bool,
@@ -334,6 +337,7 @@ impl Layer {
             transport,
             handshaking: false,
             was_open: false,
+            clear: Some(0),
             until: 0,
             incoming: Chunk::default(),
             holds_units: false,

@@ -8,11 +8,13 @@ impl Context<'_> {
     /// Starts a [transport](crate::transport) on an open connection that has none, for protocols
     /// that begin in the clear and switch to TLS, such as SMTP with `STARTTLS` (RFC 3207).
     ///
-    /// Bytes that are already queued are sent in the clear; whatever is sent from now on goes through the
-    /// transport. Its handshake must complete within
+    /// What is already queued is sent in the clear. Then the transport starts, and whatever is sent
+    /// from now on goes through it. Its handshake must complete within
     /// [`Limits::handshake`](crate::Limits::handshake). Then
-    /// [`on_ready`](crate::Handler::on_ready) is called, and the input is what the transport opens.
-    /// [`wants_input`](Context::wants_input) is false until then.
+    /// [`on_ready`](crate::Handler::on_ready) is called, also on a connection that the handler has
+    /// accepted, and the input is what the transport opens.
+    /// [`wants_input`](Context::wants_input) and [`is_secure`](Context::is_secure) are false until
+    /// then.
     ///
     /// The session stays the same. What the peer has said before the handshake is not protected, so
     /// a protocol must forget it (RFC 3207, section 4.2).
@@ -22,9 +24,11 @@ impl Context<'_> {
     ///
     /// - if the callback leaves input unconsumed. An attacker may have inserted it, and nothing may
     ///   follow the command that starts TLS;
-    /// - if the connection is not open or has a transport, is part of a relay, receives into a
-    ///   buffer or a file, or has a region of a file queued;
-    /// - if the handshake fails.
+    /// - if the connection is not open or has a transport, is part of a relay, or receives into a
+    ///   buffer or a file;
+    /// - if the handshake fails. If the peer hangs up in it, the reason is
+    ///   [`Reset`](crate::Reason::Reset), and if it takes too long,
+    ///   [`TimedOut`](crate::Reason::TimedOut).
     ///
     /// Nothing happens if the connection is closing.
     ///

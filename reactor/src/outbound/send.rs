@@ -214,7 +214,11 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
     let (kernel, pool, scratch) = (&core.kernel, &mut core.pool, &mut core.scratch);
     let socket = c.socket;
     let layer = c.special.as_mut().and_then(|special| special.layer.as_deref_mut());
-    let layer = layer.filter(|layer| !layer.in_kernel || layer.is_sending());
+    // What precedes the start of a transport is sent as it is.
+    let clear = layer.as_ref().and_then(|layer| layer.clear);
+    let most = clear.map_or(most, |clear| most.min(usize::try_from(clear).unwrap_or(usize::MAX)));
+    let layer = layer.filter(|layer| !layer.in_kernel || layer.outgoing.len() > 0);
+    let layer = layer.filter(|_| clear.is_none());
     let (taken, moved) = (0, false);
     let mut wire =
         Wire { kernel, socket, limits, pool, scratch, layer, ledger, most, taken, moved };
@@ -253,6 +257,11 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
         Flushed::Failed(error) => core.fail_to_send(index, &error),
     }
     core.observe_sent(index, taken);
+    if let Some(clear) = clear
+        && let Some(layer) = core[index].layer()
+    {
+        layer.clear = Some(clear - taken);
+    }
     if let Some(source) = feeder {
         wake_feeder(core, index, source);
     }

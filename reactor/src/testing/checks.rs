@@ -111,7 +111,7 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
             "a connection sleeps with input to receive: {phase:?}, {ready:?}, noted {noted:?}"
         );
         assert!(
-            phase != Phase::Handshake || !ready.any(Ready::READ),
+            phase != Phase::Handshake || c.sends_clear() || !ready.any(Ready::READ),
             "a handshake sleeps with input to receive: {ready:?}, noted {noted:?}"
         );
         let holds_more = |layer: &Layer| layer.plain.len() > 0 || layer.holds_units;
@@ -128,10 +128,12 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
             "a relay sleeps although its destination has room"
         );
         let sends = c.outbound.is_some();
+        // What follows its handshake waits for that.
+        let seals = phase == Phase::Handshake && !c.sends_clear();
         let waits =
             c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk) || c.waits_for_rate();
         assert!(
-            !sends || waits || phase == Phase::Handshake || !ready.any(Ready::WRITE),
+            !sends || waits || seals || !ready.any(Ready::WRITE),
             "a connection sleeps with room to send: {phase:?}, {ready:?}, noted {noted:?}"
         );
         let owes = layer(c).is_some_and(|layer| layer.outgoing.len() > 0);

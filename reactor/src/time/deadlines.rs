@@ -36,18 +36,22 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
     }
     let limits = core.limits(c.group);
     let special = c.special.as_ref();
+    let phase = if c.sends_clear() { Phase::Open } else { c.phase };
     let rate = c.meter().and_then(Meter::due);
     let own = (c.deadline != 0).then_some((c.deadline, Deadline::Timeout(Timeout::Own)));
     // The peer is to blame neither for a slow disk nor for a rate.
     let reads_disk = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk);
     let stall = c.outbound.as_ref().zip(limits.write_stall);
-    let stall = stall.filter(|_| c.phase >= Phase::Open && !reads_disk && rate.is_none());
+    let stall = stall.filter(|_| phase >= Phase::Open && !reads_disk && rate.is_none());
     let stall = stall.map(|(queue, time)| {
         (tick_after(queue.progress, time), Deadline::Timeout(Timeout::WriteStall))
     });
-    let idle = match c.phase {
+    let idle = match phase {
         Phase::Connecting => special.and_then(|s| s.attempt.as_ref()).map(|attempt| attempt.until),
-        Phase::Handshake => special.and_then(|s| s.layer.as_ref()).map(|layer| layer.until),
+        Phase::Handshake => {
+            let layer = special.and_then(|special| special.layer.as_ref());
+            layer.filter(|layer| layer.clear.is_none()).map(|layer| layer.until)
+        }
         Phase::Open | Phase::Closing if rate.is_none() => {
             idle_time(limits, c).map(|time| tick_after(c.active, time))
         }

@@ -1,7 +1,7 @@
 //! The handshake of a transport, which the handler's callbacks wait for.
 
 use super::{failed, offload, receive, send_out, send_owed};
-use crate::core::transport::{Layer, Output, State, Transport};
+use crate::core::transport::{Layer, State, Transport};
 use crate::core::{Chunk, Connection, Core, Flags, Phase, Reason, is_passing, tick_after};
 use crate::sys::{Direction, Ready};
 use crate::time::deadlines;
@@ -12,7 +12,7 @@ pub(crate) fn accepted(core: &mut Core, index: u32, transport: Box<dyn Transport
     begin(core, index);
 }
 
-/// Gives an open connection a transport, which seals everything but what is queued now.
+/// Gives an open connection a transport, which starts behind what is queued now.
 pub(crate) fn start(core: &mut Core, index: u32, transport: Box<dyn Transport>) {
     let c = &core.connections[index as usize];
     if c.phase > Phase::Open {
@@ -21,17 +21,11 @@ pub(crate) fn start(core: &mut Core, index: u32, transport: Box<dyn Transport>) 
     if let Some(reason) = unfit(c) {
         return core.fail_transport(index, format!("no transport was started: {reason}").into());
     }
-    let mut layer = Layer { was_open: true, ..Layer::new(transport) };
-    if let Some(queue) = &c.outbound {
-        let mut out = Output { chunk: &mut layer.outgoing, pool: &mut core.pool };
-        queue.segments().for_each(|segment| out.put(segment.memory()));
-        layer.sealed = queue.memory();
-    }
+    let clear = Some(c.pending());
+    let layer = Layer { was_open: true, clear, ..Layer::new(transport) };
     core.special(index).layer = Some(Box::new(layer));
-    // This may be its last callback in the turn.
-    core[index].flags.set(Flags::OWES_START.union(Flags::YIELDED));
+    core[index].flags.set(Flags::OWES_START);
     begin(core, index);
-    deadlines::arm(core, index);
     core.schedule(index);
 }
 
@@ -41,46 +35,57 @@ fn unfit(c: &Connection) -> Option<&'static str> {
     let has_ended = !c.accepts_output() || c.flags.any(Flags::INPUT_ENDED);
     let has_one = special.is_some_and(|special| special.layer.is_some());
     let is_relay = special.is_some_and(|special| special.feeder.is_some());
-    let queue = c.outbound.as_ref();
-    let has_file = queue.is_some_and(|queue| queue.pending() > queue.memory() as u64);
     match c.phase {
         Phase::Connecting | Phase::Handshake => Some("the connection is not open"),
         _ if has_ended => Some("one of its directions has ended"),
         _ if has_one => Some("the connection has one"),
         _ if is_relay || c.has_strategy() => Some("its bytes do not pass through its handler"),
-        _ if has_file => Some("a file is queued"),
         _ => None,
     }
 }
 
-/// Begins the handshake of a connection that has a transport.
+/// Begins the handshake of a connection that has a transport. [`advance`] starts the transport.
 pub(crate) fn begin(core: &mut Core, index: u32) {
-    let tick = core.tick;
     let c = &mut core.connections[index as usize];
     let group = &mut core.groups[c.group as usize];
     c.phase = Phase::Handshake;
     let Some(layer) = c.layer() else { return };
-    layer.until = tick_after(tick, group.limits.handshake);
     layer.handshaking = true;
     group.handshaking += 1;
-    if let Err(error) = layer.call(&mut core.pool, |transport, out| transport.start(out)) {
-        failed(core, index, error);
+}
+
+/// Starts the transport once what precedes it has been sent. Returns whether it has started.
+fn start_transport(core: &mut Core, index: u32) -> bool {
+    let c = &mut core.connections[index as usize];
+    let time = core.groups[c.group as usize].limits.handshake;
+    let Some(layer) = c.layer() else { return false };
+    if layer.clear == Some(0) {
+        layer.clear = None;
+        layer.until = tick_after(core.tick, time);
+        let result = layer.call(&mut core.pool, |transport, out| transport.start(out));
+        deadlines::arm(core, index);
+        result.unwrap_or_else(|error| failed(core, index, error));
+        return true;
     }
+    layer.clear.is_none()
 }
 
 /// Takes the handshake as far as it goes now.
 pub(crate) fn advance(core: &mut Core, index: u32) {
+    if core[index].unread() > 0 {
+        // They may have been inserted: "NO STARTTLS: Why TLS Is Better Without STARTTLS", USENIX
+        // Security 2021.
+        let error = "bytes arrived behind the request to start the transport";
+        return core.fail_transport(index, error.into());
+    }
+    if !start_transport(core, index) {
+        return;
+    }
     loop {
         send(core, index);
         let c = &mut core.connections[index as usize];
         if c.phase != Phase::Handshake {
             return;
-        }
-        if c.unread() > 0 {
-            // They may have been inserted: "NO STARTTLS: Why TLS Is Better Without STARTTLS",
-            // USENIX Security 2021.
-            let error = "bytes arrived behind the request to start the transport";
-            return core.fail_transport(index, error.into());
         }
         let can_receive = c.ready.any(Ready::READ);
         let Some(layer) = c.layer() else { return };

@@ -12,7 +12,7 @@ use sluicegate_reactor::{Connect, Timeout};
 use super::handshake::Preamble;
 use super::*;
 use crate::observing::Witness;
-use crate::probe::with_limits;
+use crate::probe::{pattern, with_limits};
 
 fn start(cx: &mut Context<'_>) {
     cx.start_transport(Records::factory().make(&()).unwrap().unwrap());
@@ -59,7 +59,7 @@ fn what_is_sent_before_a_transport_starts_is_clear_and_what_follows_is_sealed() 
         let expected = expected.map(|call| format!("0 {call}"));
         assert_eq!(log(&mut h), [&expected[..], &["0 close Closed".into()]].concat());
         let ledger = h.ledger();
-        assert_eq!((ledger.handshakes, ledger.sent, ledger.sealed_bytes), (1, 13, 8));
+        assert_eq!((ledger.handshakes, ledger.sent, ledger.sealed_bytes), (1, 13, 5));
         assert!(witness.is_content());
     }
 }
@@ -69,7 +69,7 @@ fn what_is_queued_when_a_transport_starts_waits_for_the_socket_and_precedes_the_
     let mut h = Harness::new(Probe::new(|cx, call, _| match call {
         Call::Data(input) => {
             input.take();
-            cx.send(vec![b'x'; 100_000]);
+            cx.send(vec![b'x'; 300_000]);
             cx.request_drain();
             start(cx);
             cx.send("sealed");
@@ -82,11 +82,62 @@ fn what_is_queued_when_a_transport_starts_waits_for_the_socket_and_precedes_the_
     assert_eq!(h.sent(client), "");
     h.set_room(client, 60_000);
     h.feed(client, greeting());
+    assert_eq!(h.ledger().sent, 60_000);
     h.set_room(client, 1 << 20);
     let sent = h.sent(client);
-    let wire = sent.strip_prefix(&[b'x'; 100_000]).expect("what was queued");
+    let wire = sent.strip_prefix(&[b'x'; 300_000]).expect("what was queued");
     assert_eq!(records(&wire.to_vec().into()), ["d sealed"]);
     assert_eq!(log(&mut h), ["0 open", "0 data start", "0 ready", "0 drain"]);
+}
+
+#[test]
+fn what_is_queued_when_a_transport_starts_keeps_to_the_rate() {
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.send(vec![b'x'; 60_000]);
+            start(cx);
+            cx.send("sealed");
+        }
+        call => call.by_default(cx),
+    });
+    let handshake = Duration::from_secs(3);
+    let limits = Limits { send_rate: Some(2000), handshake, ..Limits::default() };
+    let mut h = with_limits(probe, limits);
+    let client = h.open();
+    h.feed(client, "start");
+    h.feed(client, greeting());
+    h.advance(Duration::from_secs(10));
+    assert!((18_000..=22_000).contains(&h.ledger().sent), "{}", h.ledger().sent);
+    assert_eq!(log(&mut h), ["0 open", "0 data start"]);
+    h.advance(Duration::from_secs(25));
+    assert_eq!(h.ledger().sent, 60_006);
+    assert_eq!(log(&mut h), ["0 ready"]);
+}
+
+#[test]
+fn a_file_that_is_queued_when_a_transport_starts_is_sent_in_the_clear() {
+    let content = pattern(200_000);
+    let fill = |files: &mut Files| files.put_file("/d/page", &content, 0);
+    let mut h = Harness::build(&Listen::default(), fill, |reactor| {
+        let page = reactor.open_dir("/d").unwrap().open("page").unwrap();
+        reactor.register(Probe::new(move |cx, call, _| match call {
+            Call::Data(input) => {
+                input.take();
+                cx.send(page.region(0, 200_000));
+                start(cx);
+                cx.send("sealed");
+            }
+            call => call.by_default(cx),
+        }))
+    });
+    let client = h.open();
+    h.feed(client, "start");
+    h.feed(client, greeting());
+    let sent = h.sent(client);
+    let wire = sent.strip_prefix(&content[..]).expect("the file");
+    assert_eq!(records(&wire.to_vec().into()), ["d sealed"]);
+    assert_eq!(h.ledger().sendfile_bytes, 200_000);
 }
 
 #[test]
@@ -267,7 +318,8 @@ fn a_client_that_does_not_begin_its_handshake_in_time_is_reset() {
     assert_eq!(h.state(silent), State::Reset);
     let log = log(&mut h);
     assert_eq!(log[4..], ["1 close Reset", "0 close TimedOut"]);
-    assert_eq!(h.ledger().handshake_failures, 2);
+    let ledger = h.ledger();
+    assert_eq!((ledger.handshake_failures, ledger.sent, ledger.dropped), (2, 6, 0));
     assert!(witness.is_content());
 }
 
