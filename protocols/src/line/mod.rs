@@ -78,7 +78,7 @@ pub trait LineHandler: Sized + 'static {
     /// A connection was accepted.
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
-    /// A connection that was not accepted is ready for use: see
+    /// A connection that was not accepted is ready for use, or a transport that was started is: see
     /// [`Handler::on_ready`](sluicegate_reactor::Handler::on_ready).
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {}
 

@@ -83,6 +83,15 @@
 //! `on_close` gets `Reset`, and if the handshake takes too long, `TimedOut`. A server logs failed
 //! handshakes at level `debug`; its handler is not called for them.
 //!
+//! # STARTTLS
+//!
+//! If a command starts TLS, the handler makes the transport with [`Factory::make`] of
+//! [`Acceptor::factory`] or [`Connector::factory`], and passes it to
+//! [`Context::start_transport`](sluicegate_reactor::Context::start_transport). A client whose server
+//! does not offer TLS must end the connection: an attacker may have removed the offer.
+//!
+//! [`Factory::make`]: sluicegate_reactor::transport::Factory::make
+//!
 //! # Proxies
 //!
 //! A proxy can read the name of the server that a client wants to reach from its [`ClientHello`].

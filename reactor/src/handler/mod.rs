@@ -70,7 +70,9 @@ pub trait Handler: Sized + 'static {
     /// [connected](crate::Turn::connect), [adopted](crate::Turn::adopt), or [handed
     /// over](crate::Context::hand_over) to this handler. Called once, even if reading is paused,
     /// before any other event of the connection. Only a timeout of its own deadline and a
-    /// [message](crate::Sessions::get) can arrive earlier.
+    /// [message](crate::Sessions::get) can arrive earlier. On any connection, it is called again
+    /// after the handshake of a [transport that was
+    /// started](crate::Context::start_transport).
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {}
 
     /// Bytes have arrived, or the connection has resumed reading after a pause or a full queue and

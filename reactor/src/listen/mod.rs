@@ -53,8 +53,9 @@ pub struct Listen {
     /// Makes the transport of each connection from the address of its client. The default is none.
     pub transport: Option<Factory<Address>>,
     /// The maximum number of transport handshakes in progress. Further connections are reset and
-    /// counted in [`Ledger::refused_handshakes`](crate::Ledger::refused_handshakes). The default is
-    /// 10,000.
+    /// counted in [`Ledger::refused_handshakes`](crate::Ledger::refused_handshakes), if they would
+    /// begin with a handshake. One that is [started later](crate::Context::start_transport) counts,
+    /// but is never refused. The default is 10,000.
     pub max_handshakes: u32,
     /// The options of TCP sockets.
     pub tcp: TcpOptions,

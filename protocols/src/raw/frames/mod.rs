@@ -2,7 +2,8 @@
 //!
 //! A [`FrameHandler`] gets one frame at a time. A [`Framing`] defines the format of the frames, and
 //! sends them: what the length counts, and what precedes it, such as the type of a packet in MQTT or
-//! PostgreSQL.
+//! PostgreSQL. If the first frames of a connection have another format, as in PostgreSQL, their
+//! handler [hands over](Context::hand_over) to the one for the others, with a [`FrameSession`].
 
 use std::ops::ControlFlow;
 
@@ -54,7 +55,8 @@ pub trait FrameHandler: Sized + 'static {
     /// A connection was accepted.
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
-    /// A connection that was not accepted is ready for use: see [`Handler::on_ready`].
+    /// A connection that was not accepted is ready for use, or a transport that was started is: see
+    /// [`Handler::on_ready`].
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {}
 
     /// A frame has arrived. `frame` does not contain its header, unless something
