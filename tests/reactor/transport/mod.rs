@@ -9,6 +9,7 @@ use sluicegate_reactor::{Address, Context, Handler, Limits, Listen};
 
 use crate::probe::{Call, Probe, log};
 
+mod around_starting;
 mod ending;
 mod handshake;
 mod offload;
